@@ -1,0 +1,136 @@
+//! From the disk to a running replica.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_proto::env::Environment;
+use flotilla_types::Machine;
+use openraft::Raft;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::keeper::Keeper;
+use super::options::{GroupOptions, raft_config};
+use super::progress::{Progress, watch_metrics};
+use super::propose::Proposals;
+use super::read::Reads;
+use super::{Group, Inner};
+use crate::blocking::blocking;
+use crate::data::dir::ReplicaDir;
+use crate::data::state_machine::StateMachine;
+use crate::data::sweep::sweep_forever;
+use crate::data::view::Replica;
+use crate::error::{StoreError, describe};
+use crate::ids::ReplicaId;
+use crate::log::replica::{ReplicaLog, next, read_state};
+use crate::log::store::LogStore;
+use crate::net::handler::{GroupHandler, Heard};
+use crate::net::link::Links;
+use crate::raft_types::Runtime;
+use crate::store::Store;
+
+impl<M: Machine> Group<M> {
+    /// Opens a replica, or makes a new one if this disk never had it, and starts it. It takes part once peers can
+    /// reach it: see [`crate::RaftServer::register`].
+    pub async fn open(
+        options: GroupOptions<M>,
+        store: &Arc<Store>,
+        env: &Environment,
+    ) -> Result<Self, StoreError> {
+        let GroupOptions { replica: id, machine, timings, limits } = options;
+        let config = Arc::new(raft_config(id.to_string(), &timings)?);
+        let claim = store.claim(id)?;
+        let (log, replica) = open_storage::<M>(id, machine, store, limits.tail_bytes_max).await?;
+        let links = Links {
+            network: env.network.clone(),
+            cluster: store.identity().cluster,
+            own: id,
+            timings: timings.clone(),
+        };
+        let state_machine = StateMachine(replica.clone());
+        let raft = Raft::new(id.member, config, links, LogStore(log.clone()), state_machine);
+        let raft = Runtime::scope(env.random.next_u64(), Box::pin(raft)).await;
+        let raft = raft.map_err(|error| StoreError::Stopped { replica: id, reason: describe(&error) })?;
+
+        let spawner = env.spawner.child();
+        let (progress_sender, progress) = watch::channel(Progress::default());
+        let (stopped_sender, stopped) = watch::channel(None);
+        // Not under the group's spawner: it must live to say that the replica has stopped.
+        env.spawner.spawn(watch_metrics(raft.metrics(), progress_sender, stopped_sender));
+        let (proposals, coalesce) = Proposals::new(raft.clone(), progress.clone(), &limits, &timings);
+        spawner.spawn(coalesce);
+        let (reads, read) =
+            Reads::new(raft.clone(), replica.clone(), progress.clone(), &limits, &timings, spawner.clone());
+        spawner.spawn(read);
+        spawner.spawn(sweep_forever(replica.clone()));
+        let keeper = Keeper { raft: raft.clone(), log: log.clone(), limits: limits.clone() };
+        spawner.spawn(keeper.run(progress.clone()));
+        let handler = Arc::new(GroupHandler {
+            raft: raft.clone(),
+            replica: replica.clone(),
+            random: env.random.clone(),
+            stop: spawner.token().child_token(),
+            receiving: tokio::sync::Mutex::new(()),
+            chunk_patience: Duration::from_millis(timings.snapshot_chunk_ms_max),
+            heard: Heard::default(),
+        });
+        let (store, claim) = (store.clone(), Mutex::new(Some(claim)));
+        let inner = Inner {
+            raft,
+            replica,
+            log,
+            timings,
+            limits,
+            proposals,
+            reads,
+            handler,
+            progress,
+            stopped,
+            spawner,
+            store,
+            claim,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+}
+
+type Storage<M> = (Arc<ReplicaLog>, Arc<Replica<M>>);
+
+/// Opens the log and the data of a replica and checks that they belong together.
+async fn open_storage<M: Machine>(
+    id: ReplicaId,
+    machine: M::Options,
+    store: &Arc<Store>,
+    tail_bytes_max: usize,
+) -> Result<Storage<M>, StoreError> {
+    let name = || format!("replica {id}");
+    let known = read_state(&*store.log, id).map_err(|error| StoreError::stored(name(), error))?.is_some();
+    if !known && store.has_data(id) {
+        return Err(StoreError::corrupt(name(), "its data is here and the log has forgotten it"));
+    }
+    let log = ReplicaLog::open(id, store.log.clone(), store.writer.clone(), tail_bytes_max)?;
+    let purged = log.bounds().purged;
+    if purged.is_some() && !store.has_data(id) {
+        return Err(StoreError::corrupt(
+            name(),
+            "its data is missing and its log does not reach back to the start",
+        ));
+    }
+    if !known {
+        let failed = |source| StoreError::io(format!("register {}", name()), source);
+        log.register().await.map_err(failed)?;
+    }
+    let replica = blocking(|| {
+        let (dir, db) = ReplicaDir::open(store.replica_path(id), store.disk.clone())?;
+        Replica::<M>::open(id, machine, dir, db)
+    })?;
+    // A snapshot that was received but not yet installed counts: opening Raft installs it.
+    let applied = replica.view.read().applied.last;
+    let snapshot = replica.snapshot.lock().as_ref().and_then(|snapshot| snapshot.meta.last_log_id);
+    if applied.max(snapshot) < purged {
+        let detail =
+            format!("its log starts after entry {}, its data ends before", next(&purged).saturating_sub(1));
+        return Err(StoreError::corrupt(name(), detail));
+    }
+    Ok((Arc::new(log), Arc::new(replica)))
+}

@@ -1,0 +1,104 @@
+//! Replication to one peer: one long gRPC stream, requests in flight without waiting for each other.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_proto::net::Lane;
+use flotilla_proto::raft_v1 as pb;
+use futures::{Stream, StreamExt, stream};
+use openraft::RPCTypes;
+use openraft::base::{BoxFuture, BoxStream};
+use openraft::errors::{RPCError, Timeout};
+use openraft::raft::{AppendEntriesRequest, StreamAppendResult};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tonic::Streaming;
+
+use super::link::{Link, malformed, rpc_error};
+use crate::convert;
+use crate::raft_types::C;
+
+type Answer = Result<StreamAppendResult<C>, RPCError<C>>;
+
+/// When each request without an answer was sent.
+type InFlight = Arc<Mutex<VecDeque<Instant>>>;
+
+/// Between streams that get no answer.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// Opens a stream that carries `input`.
+pub(crate) async fn open<'s, S>(link: &'s mut Link, input: S) -> Result<BoxStream<'s, Answer>, RPCError<C>>
+where
+    S: Stream<Item = AppendEntriesRequest<C>> + Send + Unpin + 'static,
+{
+    tokio::time::sleep(link.pause).await;
+    link.pause = (link.pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
+    let in_flight = InFlight::default();
+    let sent = in_flight.clone();
+    // The first message says only who speaks to whom: the first request may be long in coming.
+    let hello = pb::AppendRequest { route: Some(link.route().into()), ..pb::AppendRequest::default() };
+    let outbound = stream::iter([hello]).chain(input.map(move |request| {
+        sent.lock().push_back(Instant::now());
+        convert::append(&request, None)
+    }));
+    let patience = Duration::from_millis(link.timings().append_ms_max);
+    let mut client = link.client(Lane::Append)?;
+    let late = link.timeout(RPCTypes::AppendEntries, patience);
+    let opening: BoxFuture<'static, _> = Box::pin(async move { client.stream_append(outbound).await });
+    let opened = tokio::time::timeout(patience, opening).await;
+    let inbound = match opened {
+        Ok(opened) => opened.map_err(|status| rpc_error(&status))?.into_inner(),
+        Err(_) => return Err(late.into()),
+    };
+    let answers = Answers { inbound, in_flight, patience, late, pause: &mut link.pause };
+    Ok(stream::unfold(Some(answers), next).boxed())
+}
+
+struct Answers<'s> {
+    inbound: Streaming<pb::AppendReply>,
+    in_flight: InFlight,
+    patience: Duration,
+    late: Timeout<C>,
+    pause: &'s mut Duration,
+}
+
+/// The next answer. After anything but a match the stream is over: openraft starts another.
+async fn next(answers: Option<Answers<'_>>) -> Option<(Answer, Option<Answers<'_>>)> {
+    let mut answers = answers?;
+    let answer = answers.receive().await?;
+    let go_on = matches!(answer, Ok(Ok(_)));
+    Some((answer, go_on.then_some(answers)))
+}
+
+impl Answers<'_> {
+    async fn receive(&mut self) -> Option<Answer> {
+        loop {
+            let oldest = self.in_flight.lock().front().copied();
+            let deadline = oldest.unwrap_or_else(Instant::now) + self.patience;
+            tokio::select! {
+                biased;
+                reply = self.inbound.message() => return self.take(reply),
+                () = tokio::time::sleep_until(deadline) => {
+                    // Only the oldest unanswered request counts: an idle stream may be silent for ever.
+                    if oldest.is_some() && self.in_flight.lock().front().copied() == oldest {
+                        return Some(Err(self.late.clone().into()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, reply: Result<Option<pb::AppendReply>, tonic::Status>) -> Option<Answer> {
+        self.in_flight.lock().pop_front();
+        match reply {
+            Ok(None) => None,
+            Ok(Some(reply)) => {
+                *self.pause = Duration::ZERO;
+                Some(convert::append_reply_from(reply).map_err(malformed))
+            }
+            Err(status) => Some(Err(rpc_error(&status))),
+        }
+    }
+}

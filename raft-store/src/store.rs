@@ -1,0 +1,333 @@
+//! What a node has on disk, opened once: its identity, the log of all its groups, its replicas' directories.
+//!
+//! ```text
+//!   DIR/LOCK         held while a process uses the directory
+//!   DIR/identity     whose directory this is; written once
+//!   DIR/log/         the log database
+//!   DIR/mark         how far the log was synced
+//!   DIR/data/g1-i1-m3/   one replica's data
+//! ```
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flotilla_proto::env::Environment;
+use flotilla_types::{ClusterId, DiskId, NodeId, WriteOp};
+use parking_lot::Mutex;
+
+use crate::data::dir::{ReplicaDir, write_durably};
+use crate::disk::{Disk, RocksDisk, RocksOptions};
+use crate::error::StoreError;
+use crate::ids::ReplicaId;
+use crate::log::engine::LogEngine;
+use crate::log::keys::LogKey;
+use crate::log::mark::{Mark, sync_dir};
+use crate::log::record::{Format, Round, seal, unseal};
+use crate::log::writer::LogWriter;
+
+/// The newest layout this software knows.
+const FORMAT: u32 = 1;
+const IDENTITY: &str = "identity";
+
+/// How to open a node's directory.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// The directory.
+    pub dir: PathBuf,
+    /// The cluster that the node belongs to.
+    pub cluster: ClusterId,
+    /// The node.
+    pub node: NodeId,
+    /// The databases; RocksDB with default options if not said otherwise.
+    pub disk: Arc<dyn Disk>,
+    /// Write the log in the callers' threads instead of one of its own: for simulations.
+    pub inline_writer: bool,
+}
+
+impl StoreOptions {
+    /// RocksDB in `dir`.
+    pub fn new(dir: impl Into<PathBuf>, cluster: ClusterId, node: NodeId) -> Self {
+        let disk = Arc::new(RocksDisk::new(&RocksOptions::default()));
+        Self { dir: dir.into(), cluster, node, disk, inline_writer: false }
+    }
+}
+
+/// Whose directory it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DiskIdentity {
+    /// The layout's version.
+    pub format: u32,
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The node.
+    pub node: NodeId,
+    /// This life of the directory: a wiped one gets another.
+    pub disk: DiskId,
+}
+
+/// [`DiskIdentity`] on disk.
+#[derive(Clone, PartialEq, prost::Message)]
+struct StoredIdentity {
+    #[prost(uint32, tag = "1")]
+    format: u32,
+    #[prost(fixed64, tag = "2")]
+    cluster_high: u64,
+    #[prost(fixed64, tag = "3")]
+    cluster_low: u64,
+    #[prost(uint64, tag = "4")]
+    node: u64,
+    #[prost(fixed64, tag = "5")]
+    disk: u64,
+}
+
+/// A node's storage. One for a process and directory; shared by all its groups.
+pub struct Store {
+    dir: PathBuf,
+    identity: DiskIdentity,
+    pub(crate) disk: Arc<dyn Disk>,
+    // The writer stops before the log closes, and the directory is given up last.
+    pub(crate) writer: Arc<LogWriter>,
+    pub(crate) log: Arc<dyn LogEngine>,
+    open: Mutex<BTreeSet<ReplicaId>>,
+    _lock: File,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("dir", &self.dir)
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Store {
+    /// Opens the directory, or makes it if it is new or empty.
+    pub fn open(options: StoreOptions, env: &Environment) -> Result<Arc<Self>, StoreError> {
+        let dir = options.dir.clone();
+        let failed = |what: &str| {
+            let what = format!("{what} {}", dir.display());
+            move |source| StoreError::io(what, source)
+        };
+        fs::create_dir_all(&dir).map_err(failed("create data directory"))?;
+        let lock = lock(&dir)?;
+        let identity = match read_identity(&dir)? {
+            Some(identity) => check_identity(&dir, identity, &options)?,
+            None => create_identity(&dir, &options, DiskId(env.random.next_u64()))?,
+        };
+        let (log, mark, round) = open_log(&dir, &*options.disk)?;
+        let writer = LogWriter::start(log.clone(), Some(mark), round, options.inline_writer)
+            .map_err(failed("start the log's writer for"))?;
+        fs::create_dir_all(dir.join("data")).map_err(failed("create the replicas' directory in"))?;
+        sync_dir(&dir.join("data")).map_err(failed("sync"))?;
+        let (disk, writer, open) = (options.disk, Arc::new(writer), Mutex::default());
+        Ok(Arc::new(Self { dir, identity, disk, writer, log, open, _lock: lock }))
+    }
+
+    /// Whose directory this is.
+    pub fn identity(&self) -> &DiskIdentity {
+        &self.identity
+    }
+
+    /// The identity in `dir` without opening it; none if the directory is new.
+    pub fn peek(dir: &Path) -> Result<Option<DiskIdentity>, StoreError> {
+        read_identity(dir)
+    }
+
+    /// The replicas that were made on this disk and not destroyed.
+    pub fn replicas(&self) -> Result<Vec<ReplicaId>, StoreError> {
+        let (start, end) = LogKey::states();
+        let mut found = Vec::new();
+        let scan = self.log.scan(&start, &end, &mut |key, _| {
+            if let Some(LogKey::State(replica)) = LogKey::decode(key) {
+                found.push(replica);
+            }
+            Ok(true)
+        });
+        scan.map_err(|source| StoreError::io("list the replicas in the log", source))?;
+        Ok(found)
+    }
+
+    /// Removes what a replica has on this disk. It must have been shut down. A member id is never used again, so
+    /// there is no way back.
+    pub async fn destroy_replica(self: &Arc<Self>, replica: ReplicaId) -> Result<(), StoreError> {
+        // Held to the end: nobody may open what is half gone.
+        let _claim = self.claim(replica)?;
+        let failed = |source| StoreError::io(format!("destroy replica {replica}"), source);
+        // Data first: a crash in between leaves a replica that is still listed.
+        match fs::remove_dir_all(self.replica_path(replica)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let (start, end) = LogKey::entries(replica);
+        let rows = vec![
+            WriteOp::DeleteRange { start: start.into(), end: end.into() },
+            WriteOp::Delete { key: LogKey::State(replica).encode().into() },
+        ];
+        self.writer.write(rows).await.map_err(failed)
+    }
+
+    /// How many bytes the log takes on disk, about.
+    pub fn log_bytes(&self) -> u64 {
+        self.log.bytes()
+    }
+
+    /// Writes what is queued and stops the log. Shut the groups down first.
+    pub fn close(&self) {
+        self.writer.close();
+    }
+
+    pub(crate) fn replica_path(&self, replica: ReplicaId) -> PathBuf {
+        self.dir.join("data").join(replica.to_string())
+    }
+
+    /// Whether a replica's data is on this disk.
+    pub(crate) fn has_data(&self, replica: ReplicaId) -> bool {
+        ReplicaDir::exists(&self.replica_path(replica))
+    }
+
+    /// Claims a replica for one `Group`.
+    pub(crate) fn claim(self: &Arc<Self>, replica: ReplicaId) -> Result<Claim, StoreError> {
+        match self.open.lock().insert(replica) {
+            true => Ok(Claim { store: self.clone(), replica }),
+            false => Err(StoreError::Open(replica)),
+        }
+    }
+}
+
+/// A replica that is open; given up when dropped.
+pub(crate) struct Claim {
+    store: Arc<Store>,
+    replica: ReplicaId,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.store.open.lock().remove(&self.replica);
+    }
+}
+
+fn lock(dir: &Path) -> Result<File, StoreError> {
+    let path = dir.join("LOCK");
+    let failed = |source| StoreError::io(format!("lock {}", path.display()), source);
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { dir: dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+fn read_identity(dir: &Path) -> Result<Option<DiskIdentity>, StoreError> {
+    let path = dir.join(IDENTITY);
+    let corrupt = |error| StoreError::stored(path.display(), error);
+    let stored = match fs::read(&path) {
+        Ok(bytes) => Bytes::from(bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(StoreError::io(format!("read {}", path.display()), source)),
+    };
+    let stored: StoredIdentity = unseal(IDENTITY.as_bytes(), &stored).map_err(corrupt)?;
+    if stored.format > FORMAT {
+        return Err(StoreError::Format { dir: dir.to_owned(), found: stored.format, known: FORMAT });
+    }
+    Ok(Some(DiskIdentity {
+        format: stored.format,
+        cluster: ClusterId(u128::from(stored.cluster_high) << 64 | u128::from(stored.cluster_low)),
+        node: NodeId(stored.node),
+        disk: DiskId(stored.disk),
+    }))
+}
+
+fn check_identity(
+    dir: &Path,
+    found: DiskIdentity,
+    options: &StoreOptions,
+) -> Result<DiskIdentity, StoreError> {
+    if (found.cluster, found.node) == (options.cluster, options.node) {
+        return Ok(found);
+    }
+    let name = |cluster, node| format!("node {node} of cluster {cluster}");
+    Err(StoreError::Foreign {
+        dir: dir.to_owned(),
+        found: name(found.cluster, found.node),
+        expected: name(options.cluster, options.node),
+    })
+}
+
+fn create_identity(dir: &Path, options: &StoreOptions, disk: DiskId) -> Result<DiskIdentity, StoreError> {
+    // The identity is written last but for `data`: where only that is missing, the creation was interrupted.
+    if dir.join("data").exists() {
+        let detail = format!("it holds data and no file {IDENTITY}");
+        return Err(StoreError::corrupt(format!("data directory {}", dir.display()), detail));
+    }
+    if dir.join("log").exists() {
+        fs::remove_dir_all(dir.join("log"))
+            .map_err(|source| StoreError::io("remove an unfinished log", source))?;
+    }
+    let failed = |what: &'static str| {
+        move |source| StoreError::io(format!("create {what} in {}", dir.display()), source)
+    };
+    options.disk.open_log(&dir.join("log")).and_then(|log| first_round(&*log)).map_err(failed("a log"))?;
+    drop(Mark::create(&dir.join("mark")).map_err(failed("the log's mark"))?);
+    let stored = StoredIdentity {
+        format: FORMAT,
+        cluster_high: (options.cluster.0 >> 64) as u64,
+        cluster_low: options.cluster.0 as u64,
+        node: options.node.get(),
+        disk: disk.get(),
+    };
+    write_durably(&dir.join(IDENTITY), &seal(IDENTITY.as_bytes(), &stored)).map_err(failed("an identity"))?;
+    Ok(DiskIdentity { format: FORMAT, cluster: options.cluster, node: options.node, disk })
+}
+
+fn first_round(log: &dyn LogEngine) -> io::Result<()> {
+    let mut batch = flotilla_types::WriteBatch::default();
+    let key = LogKey::Format.encode();
+    let value = seal(&key, &Format { version: FORMAT });
+    batch.put(key, value);
+    log.write(batch)
+}
+
+type OpenLog = (Arc<dyn LogEngine>, Mark, u64);
+
+/// Opens the log and compares it with its mark.
+fn open_log(dir: &Path, disk: &dyn Disk) -> Result<OpenLog, StoreError> {
+    let path = dir.join("log");
+    let corrupt = |error: io::Error| StoreError::stored(format!("the log in {}", path.display()), error);
+    // The mark was made before the identity: a directory without it is incomplete.
+    let mark_failed = |error: io::Error| {
+        let kind = match error.kind() {
+            io::ErrorKind::NotFound => io::ErrorKind::InvalidData,
+            kind => kind,
+        };
+        StoreError::stored(format!("the log's mark in {}", dir.display()), io::Error::new(kind, error))
+    };
+    let (mark, marked) = Mark::open(&dir.join("mark")).map_err(mark_failed)?;
+    let log = disk.open_log(&path).map_err(corrupt)?;
+    let key = LogKey::Format.encode();
+    let format = log.get(&key).map_err(corrupt)?;
+    let key_round = LogKey::Round.encode();
+    let round = log.get(&key_round).map_err(corrupt)?;
+    let recovered = match round {
+        Some(stored) => unseal::<Round>(&key_round, &stored).map_err(corrupt)?.number,
+        None => 0,
+    };
+    let version = format.map(|stored| unseal::<Format>(&key, &stored)).transpose().map_err(corrupt)?;
+    if recovered < marked || version.is_none() {
+        return Err(StoreError::Rot { dir: path.clone(), recovered, marked });
+    }
+    match version.map_or(0, |format| format.version) {
+        FORMAT => Ok((log, mark, recovered)),
+        found => Err(StoreError::Format { dir: path.clone(), found, known: FORMAT }),
+    }
+}
