@@ -1,0 +1,179 @@
+//! One node: starts everything in order, and stops it in the reverse one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_proto::ctrl_v1::shard_ctrler_service_server::ShardCtrlerServiceServer;
+use flotilla_proto::env::Environment;
+use flotilla_proto::kv_v1::shard_kv_service_server::ShardKvServiceServer;
+use flotilla_proto::net::Listener;
+use flotilla_raft_store::{RaftServer, RocksDisk, RocksOptions, Store, StoreOptions};
+use flotilla_types::limits::MESSAGE_BYTES_MAX;
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tracing::info;
+
+use crate::bootstrap;
+use crate::controller::ControllerClient;
+use crate::error::NodeError;
+use crate::follow;
+use crate::health;
+use crate::identity::CheckCluster;
+use crate::moves::Moves;
+use crate::options::NodeOptions;
+use crate::peers::Peers;
+use crate::register;
+use crate::replicas::{Local, Replicas};
+use crate::services::commands::Commands;
+use crate::services::ctrl::Ctrl;
+use crate::services::kv::Kv;
+use crate::topology::Topology;
+
+/// How long requests in flight may take to finish when the node stops.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A running node.
+pub struct Node {
+    local: Arc<Local>,
+    replicas: Replicas,
+    listening: std::net::SocketAddr,
+    stop_serving: CancellationToken,
+    served: tokio::task::JoinHandle<()>,
+    fatal: watch::Receiver<Option<Arc<NodeError>>>,
+}
+
+impl Node {
+    /// Starts a node: checks the options, opens the directory, binds the port, opens the replicas, serves, and
+    /// announces itself to the controller (in the background, for as long as it takes).
+    ///
+    /// Boxed so that the code of the whole node is compiled with this crate, once, and not with each user of it.
+    pub fn start(options: NodeOptions, env: Environment) -> BoxFuture<'static, Result<Self, NodeError>> {
+        Box::pin(Self::start_all(options, env))
+    }
+
+    async fn start_all(options: NodeOptions, env: Environment) -> Result<Self, NodeError> {
+        options.validate()?;
+        let listener = env.network.listen(options.listen).await?;
+        let listening = listener.address();
+        let store = open_store(&options, &env)?;
+        let local = Arc::new(assemble(options, env, store, listening)?);
+        let replicas = Replicas::new(local.clone());
+        let (fatal_sender, fatal) = watch::channel(None);
+        let stop_serving = CancellationToken::new();
+        // First of all: nodes that start together ask each other, and a port that listens must answer.
+        let served = serve(listener, &replicas, &stop_serving, fatal_sender.clone());
+        let unless_started = stop_serving.clone().drop_guard();
+        replicas.open_known().await?;
+        if local.options.bootstrap {
+            if replicas.controller().is_none() {
+                bootstrap::refuse_second_birth(&local).await?;
+            }
+            replicas.bootstrap().await?;
+        }
+        if let Some(address) = local.options.http {
+            crate::http::serve(address, replicas.clone()).await?;
+        }
+        let spawner = &local.env.spawner;
+        spawner.spawn(replicas.clone().follow_directory());
+        spawner.spawn(follow::follow_controller(replicas.clone()));
+        spawner.spawn(register::announce(local.clone(), fatal_sender));
+        info!(node = %local.options.node, address = local.address, cluster = %local.options.cluster, "node started");
+        unless_started.disarm();
+        Ok(Self { local, replicas, listening, stop_serving, served, fatal })
+    }
+
+    /// Where it listens, with the port that was really given.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.listening
+    }
+
+    /// Resolves when the node cannot go on: it was refused by its cluster, its port or its log failed.
+    pub async fn stopped(&self) -> Result<(), NodeError> {
+        let mut fatal = self.fatal.clone();
+        let error = tokio::select! {
+            error = fatal.wait_for(Option::is_some) => error.ok().and_then(|error| error.clone()),
+            why = self.replicas.all_stopped() => Some(Arc::new(NodeError::ReplicasStopped { why })),
+        };
+        error.map_or(Ok(()), |error| Err(NodeError::Fatal(error)))
+    }
+
+    /// Stops politely: hands over leaderships, lets requests in flight finish, closes the files.
+    pub fn stop(self) -> BoxFuture<'static, ()> {
+        Box::pin(self.stop_all())
+    }
+
+    async fn stop_all(self) {
+        info!(node = %self.local.options.node, "node stops");
+        self.replicas.stop().await;
+        self.stop_serving.cancel();
+        // A watcher or a stream may stay for ever; what was acknowledged is safe, so nobody is waited for longer.
+        if tokio::time::timeout(DRAIN_TIMEOUT, self.served).await.is_err() {
+            info!("connections still open after 3 s are cut");
+        }
+        self.local.env.spawner.stop().await;
+        self.local.store.close();
+    }
+}
+
+fn open_store(options: &NodeOptions, env: &Environment) -> Result<Arc<Store>, NodeError> {
+    let rocks = RocksOptions {
+        cache_bytes: options.settings.block_cache_bytes,
+        unsafe_no_fsync: options.settings.unsafe_no_fsync,
+        ..RocksOptions::default()
+    };
+    let store_options = StoreOptions {
+        disk: Arc::new(RocksDisk::new(&rocks)),
+        ..StoreOptions::new(options.dir.clone(), options.cluster, options.node)
+    };
+    Ok(Store::open(store_options, env)?)
+}
+
+fn assemble(
+    options: NodeOptions,
+    env: Environment,
+    store: Arc<Store>,
+    listening: std::net::SocketAddr,
+) -> Result<Local, NodeError> {
+    let address = options.advertise.clone().unwrap_or_else(|| listening.to_string());
+    let cluster = options.cluster;
+    let topology = Topology::open(&options.dir)?;
+    let controller = ControllerClient::new(env.clone(), topology.clone(), &options.controllers, cluster);
+    let peers = Peers::new(env.clone(), topology.clone(), cluster);
+    let moves = Moves::new(options.settings.moves_max, options.settings.move_bytes_per_second);
+    let started = Instant::now();
+    let raft = RaftServer::new(options.cluster);
+    Ok(Local { options, address, started, env, store, raft, topology, controller, peers, moves })
+}
+
+fn serve(
+    listener: Box<dyn Listener>,
+    replicas: &Replicas,
+    stop: &CancellationToken,
+    fatal: watch::Sender<Option<Arc<NodeError>>>,
+) -> tokio::task::JoinHandle<()> {
+    let local = replicas.node();
+    let commands = Commands::new(replicas.clone(), local.env.clone());
+    let kv = Kv { commands, stream_in_flight_max: local.options.settings.stream_in_flight_max };
+    let kv = ShardKvServiceServer::new(kv)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let ctrl = ShardCtrlerServiceServer::new(Ctrl { replicas: replicas.clone() })
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let check = CheckCluster(local.options.cluster);
+    let mut routes = Routes::builder();
+    routes
+        .add_service(tonic::service::interceptor::InterceptedService::new(kv, check))
+        .add_service(tonic::service::interceptor::InterceptedService::new(ctrl, check))
+        .add_service(local.raft.service());
+    health::add_services(&mut routes, replicas);
+    let (routes, stop) = (routes.routes(), stop.clone());
+    tokio::spawn(async move {
+        if let Err(error) = listener.serve(routes, stop).await {
+            fatal.send_replace(Some(Arc::new(error.into())));
+        }
+    })
+}
