@@ -65,11 +65,23 @@ impl Node {
         let stop_serving = CancellationToken::new();
         // First of all: nodes that start together ask each other, and a port that listens must answer.
         let served = serve(listener, &replicas, &stop_serving, fatal_sender.clone());
-        let unless_started = stop_serving.clone().drop_guard();
+        let node = Self { local, replicas, listening, stop_serving, served, fatal };
+        match node.open(fatal_sender).await {
+            Ok(()) => Ok(node),
+            Err(error) => {
+                // A process must not end with its databases open: their threads would outlive what they use.
+                node.stop_all().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn open(&self, fatal: watch::Sender<Option<Arc<NodeError>>>) -> Result<(), NodeError> {
+        let (local, replicas) = (&self.local, &self.replicas);
         replicas.open_known().await?;
         if local.options.bootstrap {
             if replicas.controller().is_none() {
-                bootstrap::refuse_second_birth(&local).await?;
+                bootstrap::refuse_second_birth(local).await?;
             }
             replicas.bootstrap().await?;
         }
@@ -79,10 +91,9 @@ impl Node {
         let spawner = &local.env.spawner;
         spawner.spawn(replicas.clone().follow_directory());
         spawner.spawn(follow::follow_controller(replicas.clone()));
-        spawner.spawn(register::announce(local.clone(), fatal_sender));
+        spawner.spawn(register::announce(local.clone(), fatal));
         info!(node = %local.options.node, address = local.address, cluster = %local.options.cluster, "node started");
-        unless_started.disarm();
-        Ok(Self { local, replicas, listening, stop_serving, served, fatal })
+        Ok(())
     }
 
     /// Where it listens, with the port that was really given.
@@ -110,8 +121,10 @@ impl Node {
         self.replicas.stop().await;
         self.stop_serving.cancel();
         // A watcher or a stream may stay for ever; what was acknowledged is safe, so nobody is waited for longer.
-        if tokio::time::timeout(DRAIN_TIMEOUT, self.served).await.is_err() {
+        let mut served = self.served;
+        if tokio::time::timeout(DRAIN_TIMEOUT, &mut served).await.is_err() {
             info!("connections still open after 3 s are cut");
+            served.abort();
         }
         self.local.env.spawner.stop().await;
         self.local.store.close();

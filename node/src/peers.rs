@@ -9,7 +9,8 @@ use flotilla_proto::env::Environment;
 use flotilla_proto::identity::stamp;
 use flotilla_proto::kv_v1::shard_kv_service_client::ShardKvServiceClient;
 use flotilla_proto::kv_v1::{
-    DeleteShardsDataRequest, DeleteShardsDataResponse, GetShardsDataRequest, GetShardsDataResponse, Hint,
+    Code, DeleteShardsDataRequest, DeleteShardsDataResponse, GetShardsDataRequest, GetShardsDataResponse,
+    Hint,
 };
 use flotilla_proto::net::{GrpcService, Lane};
 use flotilla_types::limits::MESSAGE_BYTES_MAX;
@@ -26,12 +27,20 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An answer that may say "ask somebody else".
 pub trait Asked {
+    /// Its code, its hint, and its words for people.
+    fn parts(&self) -> (Code, Option<&Hint>, &str);
+
+    /// Whether another replica may answer: one that lags is not ready, one that follows cannot commit.
+    fn wrong_place(&self) -> bool {
+        matches!(self.parts().0, Code::WrongLeader | Code::NotReady)
+    }
+
     /// Whom to ask instead.
-    fn hint(&self) -> Option<&Hint>;
-    /// Whether the asked replica cannot answer this.
-    fn wrong_place(&self) -> bool;
-    /// What it said about that, for people.
-    fn message(&self) -> &str;
+    fn leader_address(&self) -> Option<String> {
+        let (code, hint, _) = self.parts();
+        let hint = hint.filter(|hint| code == Code::WrongLeader && !hint.address.is_empty());
+        hint.map(|hint| hint.address.clone())
+    }
 }
 
 /// The other groups; cheap to clone.
@@ -152,9 +161,8 @@ impl Peers {
                     return Ok(answer);
                 }
                 Ok(Ok(answer)) => {
-                    last = Failure(format!("group {gid} at {address} is not ready: {}", answer.message()));
-                    let hint = answer.hint().map(|hint| hint.address.clone());
-                    queue.splice(0..0, hint.filter(|address| !address.is_empty()));
+                    last = Failure(format!("group {gid} at {address} is not ready: {}", answer.parts().2));
+                    queue.splice(0..0, answer.leader_address());
                 }
                 Ok(Err(status)) => last = Failure(format!("group {gid} at {address}: {}", status.message())),
                 Err(_) => {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use flotilla_proto::ctrl_v1::{Code as CtrlCode, Report};
 use flotilla_proto::env::Environment;
 use flotilla_proto::kv_v1::{
-    Chunk, Code, DeleteShardsDataRequest, GetShardsDataRequest, GetShardsDataResponse, TransferAnswer,
-    TransferCursor,
+    Chunk, Code, DeleteShardsDataRequest, DeleteShardsDataResponse, GetShardsDataRequest,
+    GetShardsDataResponse, Hint, TransferAnswer, TransferCursor,
 };
 use flotilla_raft_store::ReplicaId;
 use flotilla_shardkv::{Action, Outcome, ShardKv};
@@ -215,31 +215,13 @@ impl Inner {
 }
 
 impl Asked for GetShardsDataResponse {
-    fn hint(&self) -> Option<&flotilla_proto::kv_v1::Hint> {
-        self.hint.as_ref().filter(|_| self.code() == Code::WrongLeader)
-    }
-
-    fn wrong_place(&self) -> bool {
-        // A replica that lags is not ready; another one may be.
-        matches!(self.code(), Code::WrongLeader | Code::NotReady)
-    }
-
-    fn message(&self) -> &str {
-        &self.message
+    fn parts(&self) -> (Code, Option<&Hint>, &str) {
+        (self.code(), self.hint.as_ref(), &self.message)
     }
 }
 
-impl Asked for flotilla_proto::kv_v1::DeleteShardsDataResponse {
-    fn hint(&self) -> Option<&flotilla_proto::kv_v1::Hint> {
-        self.hint.as_ref().filter(|_| self.code() == Code::WrongLeader)
-    }
-
-    fn wrong_place(&self) -> bool {
-        // A replica that lags is not ready; another one may be.
-        matches!(self.code(), Code::WrongLeader | Code::NotReady)
-    }
-
-    fn message(&self) -> &str {
-        &self.message
+impl Asked for DeleteShardsDataResponse {
+    fn parts(&self) -> (Code, Option<&Hint>, &str) {
+        (self.code(), self.hint.as_ref(), &self.message)
     }
 }

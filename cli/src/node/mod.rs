@@ -97,15 +97,19 @@ pub async fn run(args: NodeArgs) -> Result<()> {
         signal = signals.next() => return Err(exit::no(format!("{signal} came while node {id} was starting"))),
     };
     output::line(json!({ "node": id, "address": node.address().to_string(), "pid": std::process::id() }))?;
-    tokio::select! {
-        ended = node.stopped() => {
-            ended.with_context(|| format!("node {id} stopped"))?;
-            return Err(exit::no(format!("node {id} stopped by itself")));
+    let ended = tokio::select! {
+        ended = node.stopped() => match ended.with_context(|| format!("node {id} stopped")) {
+            Ok(()) => Err(exit::no(format!("node {id} stopped by itself"))),
+            Err(error) => Err(error),
+        },
+        signal = signals.next() => {
+            tracing::info!(signal, "stopping politely; a second signal stops at once");
+            Ok(())
         }
-        signal = signals.next() => tracing::info!(signal, "stopping politely; a second signal stops at once"),
-    }
+    };
+    // Also after an end of its own: the process must not end with its databases open.
     tokio::select! {
-        () = node.stop() => Ok(()),
+        () = node.stop() => ended,
         signal = signals.next() => Err(exit::no(format!("a second {signal}: node {id} stops at once"))),
     }
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_proto::net::{Lane, Network};
+use flotilla_proto::net::{GrpcService, Lane, Network};
 use flotilla_proto::raft_v1 as pb;
 use flotilla_proto::raft_v1::raft_service_client::RaftServiceClient;
 use flotilla_types::{ClusterId, MemberId};
@@ -19,7 +19,6 @@ use openraft::raft::{
 use openraft::{RPCTypes, Snapshot};
 use tonic::{Code, Status};
 
-use super::service::PeerService;
 use crate::convert::{self, Route};
 use crate::data::snapshot::SnapshotHandle;
 use crate::group::options::RaftTimings;
@@ -29,7 +28,7 @@ use crate::raft_types::{C, Vote};
 /// The largest Raft message: a full log entry that ends in the largest command, with room for framing.
 pub(crate) const RAFT_MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-pub(crate) type RaftClient = RaftServiceClient<PeerService>;
+pub(crate) type RaftClient = RaftServiceClient<GrpcService>;
 
 /// Makes links to the other members of one replica's group.
 #[derive(Clone)]
@@ -74,7 +73,7 @@ impl Link {
     pub fn client(&self, lane: Lane) -> Result<RaftClient, Unreachable<C>> {
         let service = self.links.network.connect(&self.peer.address, lane);
         let service = service.map_err(|error| Unreachable::new(&error))?;
-        let client = RaftServiceClient::new(PeerService(service));
+        let client = RaftServiceClient::new(service);
         Ok(client
             .max_decoding_message_size(RAFT_MESSAGE_BYTES_MAX)
             .max_encoding_message_size(RAFT_MESSAGE_BYTES_MAX))

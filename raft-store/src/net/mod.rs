@@ -15,5 +15,4 @@ pub(crate) mod link;
 pub(crate) mod receive;
 pub(crate) mod send;
 pub(crate) mod server;
-mod service;
 pub(crate) mod stream;
