@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::process::ExitCode;
 
 use flotilla_client::{ClientError, Kind};
 
@@ -55,15 +54,24 @@ pub fn unreachable(message: impl Into<String>) -> anyhow::Error {
 }
 
 /// Says on stderr what went wrong and gives the exit code. A reader of our stdout that has gone is no error.
-pub fn report(error: &anyhow::Error) -> ExitCode {
+pub fn report(error: &anyhow::Error) -> u8 {
     if error.chain().any(|cause| cause.downcast_ref().is_some_and(StdoutError::is_broken_pipe)) {
-        return ExitCode::SUCCESS;
+        return 0;
     }
     let words = words(error);
     if !words.is_empty() {
         output::note(format_args!("error: {words}"));
     }
-    ExitCode::from(code_of(error) as u8)
+    code_of(error) as u8
+}
+
+/// Ends the process without running the exit handlers of the C++ below: a connection that was cut may still hold a
+/// database open, and RocksDB's threads must not outlive the statics that they use (the process would die of SIGABRT).
+/// What was acknowledged is on disk long before.
+pub fn at_once(code: u8) -> ! {
+    // If nobody reads our stdout any more, nothing is lost.
+    let _ = std::io::Write::flush(&mut std::io::stdout());
+    signal_hook::low_level::exit(code.into())
 }
 
 fn code_of(error: &anyhow::Error) -> Code {

@@ -46,10 +46,15 @@ use args::{Args, Command};
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match run(args) {
-        Ok(()) => ExitCode::SUCCESS,
+    let is_node = matches!(args.command, Command::Node(_));
+    let code = match run(args) {
+        Ok(()) => 0,
         Err(error) => exit::report(&error),
+    };
+    if is_node {
+        exit::at_once(code);
     }
+    ExitCode::from(code)
 }
 
 fn run(args: Args) -> Result<()> {
