@@ -32,7 +32,35 @@ fn above(room: &str) -> &'static [&'static str] {
         "client" => &["types", "cloud-migration", "shardkv", "shardctrler", "proto"],
         // Not the client: a node talks to its peers itself.
         "node" => &["types", "cloud-migration", "shardkv", "shardctrler", "proto", "raft-store"],
-        "cli" => &["types", "cloud-migration", "shardkv", "shardctrler", "proto", "client", "node"],
+        // Judges what was written down; it runs nothing.
+        "checker" => &["types"],
+        "workload" => &["types", "proto", "client", "checker"],
+        // Drives processes from outside, as a user would: it names no node.
+        "chaos" => &["types", "proto", "client", "checker", "workload"],
+        "cli" => &[
+            "types",
+            "cloud-migration",
+            "shardkv",
+            "shardctrler",
+            "proto",
+            "client",
+            "node",
+            "checker",
+            "workload",
+            "chaos",
+        ],
+        "sim" => &[
+            "types",
+            "cloud-migration",
+            "shardkv",
+            "shardctrler",
+            "proto",
+            "raft-store",
+            "client",
+            "node",
+            "checker",
+            "workload",
+        ],
         "tests" => &ROOMS,
         _ => panic!("the room {room} is new: draw it in wiki/Architecture.md and say here what it may name"),
     }

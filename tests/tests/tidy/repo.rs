@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::rust;
 
 /// The rooms, which are the workspace's members.
-pub const ROOMS: [&str; 10] = [
+pub const ROOMS: [&str; 14] = [
     "types",
     "cloud-migration",
     "shardkv",
@@ -15,7 +15,11 @@ pub const ROOMS: [&str; 10] = [
     "raft-store",
     "client",
     "node",
+    "checker",
+    "workload",
+    "chaos",
     "cli",
+    "sim",
     "tests",
 ];
 

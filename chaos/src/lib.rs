@@ -1,0 +1,1 @@
+//! Faults for clusters of real processes: partitions, kills, power cuts, rot.
