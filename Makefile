@@ -15,7 +15,9 @@ ENV := if [ -f .tools/env ]; then . ./.tools/env; fi;
 CARGO_FLAGS ?=
 FLAGS ?=
 
-.PHONY: help up down build test check fmt-check clippy docs deny bench clean bootstrap bootstrap-tests
+FUZZ_SECONDS ?= 10
+
+.PHONY: help up down build test check fuzz sim chaos plants fmt-check clippy docs deny bench clean bootstrap bootstrap-tests
 
 help: ## this list
 	@echo "Flotilla: make <target>"
@@ -49,6 +51,20 @@ docs:
 deny:
 	@$(ENV) if cargo deny --version >/dev/null 2>&1; then cargo deny check; else \
 		echo "deny: cargo-deny is not installed, so licences and advisories were NOT checked (cargo install --locked cargo-deny)"; fi
+
+fuzz: build ## search for inputs that break something, FUZZ_SECONDS (10) for each target; needs cargo-fuzz
+	@$(ENV) scripts/fuzz.sh $(FUZZ_SECONDS)
+
+sim: bootstrap ## whole clusters in one process each, from seeds: a minute of them, or FLAGS="--seed N", "--minutes M"
+	@$(ENV) scripts/progress.sh cargo build --release -p flotilla-sim $(CARGO_FLAGS)
+	@$(TARGET)/release/flotilla-sim $(or $(FLAGS),--minutes 1)
+
+chaos: build ## faults on real processes, as root in network namespaces; FLAGS go to `flotilla chaos`
+	@$(FLOTILLA) chaos $(FLAGS)
+
+plants: bootstrap ## plant each known bug and count the seeds until it is found (builds apart; long)
+	@$(ENV) CARGO_TARGET_DIR=$(TARGET)/planted scripts/progress.sh cargo build --release -p flotilla-sim --features planted $(CARGO_FLAGS)
+	@$(TARGET)/planted/release/flotilla-sim --plants $(FLAGS)
 
 bench: bootstrap ## measure a fresh local cluster: start, latency of one client, a move, idle nodes
 	@$(ENV) scripts/progress.sh cargo build --release --workspace --bins --examples $(CARGO_FLAGS)

@@ -293,6 +293,9 @@ pub struct End {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healed_ns: Option<u64>,
     /// Counts of what happened: elections, snapshots installed, dedup hits, dropped messages ...
+    ///
+    /// `checked_I4`, `checked_A`, `checked_liveness` and the like: how often that was looked at. The report shows as held only
+    /// what was looked at.
     #[serde(default)]
     pub counts: BTreeMap<String, u64>,
 }

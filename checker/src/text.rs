@@ -50,8 +50,10 @@ impl<'de> Deserialize<'de> for Text {
         let text = String::deserialize(deserializer)?;
         let Some(hex) = text.strip_prefix('\0') else { return Ok(Self(text.into())) };
         let bad = || D::Error::custom("after \\u0000 must come pairs of hexadecimal digits");
-        let digits: Option<Vec<u8>> =
-            hex.bytes().map(|digit| char::from(digit).to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();
+        let digits: Option<Vec<u8>> = hex
+            .bytes()
+            .map(|digit| char::from(digit).to_digit(16).and_then(|d| u8::try_from(d).ok()))
+            .collect();
         let digits = digits.filter(|digits| digits.len() % 2 == 0).ok_or_else(bad)?;
         Ok(Self(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect::<Vec<u8>>().into()))
     }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::chaos::ChaosArgs;
+use crate::check::CheckArgs;
 use crate::ctl::CtlArgs;
 use crate::data::{CasArgs, GetArgs, KeyArgs, PutArgs, ScanArgs, WriteArgs};
 use crate::down::DownArgs;
@@ -11,12 +13,13 @@ use crate::endpoints::{self, Endpoints};
 use crate::export::ExportArgs;
 use crate::import::ImportArgs;
 use crate::node::NodeArgs;
+use crate::report::ReportArgs;
 use crate::up::UpArgs;
 use crate::{duration, endpoints::DEFAULT_ENDPOINTS};
 
 const AFTER: &str = "\
 Exit codes:
-  0  done; for `status`: healthy; for `check`: all replicas equal
+  0  done; for `status`: healthy; for `check`: everything holds
   1  no: the key is not there, the compare failed, the cluster refused, something went wrong
   2  misuse: the command line, a setting or the input makes no sense
   3  nobody answered, or not before the deadline (--timeout); the outcome of a write may be unknown, and then is said to be
@@ -80,6 +83,10 @@ pub enum Command {
     Ctl(CtlArgs),
     /// Say what is healthy, what is not and why, and what is moving
     Status,
-    /// Compare the digests of all replicas of each group
-    Check,
+    /// Compare the replicas of each group and the shards of all groups, or judge a recorded run (--history)
+    Check(CheckArgs),
+    /// Put a cluster of real processes on this machine through faults, and judge it
+    Chaos(ChaosArgs),
+    /// Make pages to look at of recorded runs
+    Report(ReportArgs),
 }

@@ -12,6 +12,7 @@
 //! * Absent on purpose: any rule of the cluster. What a server must refuse, the server refuses.
 
 mod args;
+mod chaos;
 mod check;
 mod cluster_dir;
 mod connect;
@@ -31,6 +32,7 @@ mod ports;
 mod probe;
 mod process;
 mod progress;
+mod report;
 mod status;
 mod stop;
 mod table;
@@ -83,6 +85,8 @@ async fn dispatch(Args { common, command }: Args) -> Result<()> {
         Command::Export(args) => Box::pin(export::run(&common, args)).await,
         Command::Ctl(args) => Box::pin(ctl::run(&common, args.command)).await,
         Command::Status => Box::pin(status::run(&common)).await,
-        Command::Check => Box::pin(check::run(&common)).await,
+        Command::Chaos(args) => Box::pin(chaos::run(&common, args)).await,
+        Command::Check(args) => Box::pin(check::run(&common, args)).await,
+        Command::Report(args) => report::run(&common, &args),
     }
 }

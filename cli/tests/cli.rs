@@ -69,6 +69,7 @@ fn every_command_explains_itself() {
         "ctl",
         "status",
         "check",
+        "report",
         "ctl query",
         "ctl join",
         "ctl leave",

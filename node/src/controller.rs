@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use flotilla_proto::ctrl_v1::shard_ctrler_service_client::ShardCtrlerServiceClient;
 use flotilla_proto::ctrl_v1::{
-    AdminResponse, Leader, QueryRequest, QueryResponse, Register, RegisterRequest, Report, ReportRequest,
-    Response, ShardConfig, WatchConfigRequest, WatchConfigResponse,
+    AdminResponse, Directory, Leader, QueryRequest, QueryResponse, Register, RegisterRequest, Report,
+    ReportRequest, Response, ShardConfig, WatchConfigRequest, WatchConfigResponse,
 };
 use flotilla_proto::env::Environment;
 use flotilla_proto::identity::stamp;
@@ -79,13 +79,16 @@ impl ControllerClient {
         .await
     }
 
-    /// A configuration by number, from any controller replica that has it. `None`: nobody has it (yet).
-    pub async fn config(&self, num: ConfigNum) -> Result<Option<ShardConfig>, Status> {
+    /// A configuration by number, from any controller replica that has it, with a directory that is at least as new.
+    /// `None`: nobody has it (yet).
+    pub async fn config(&self, num: ConfigNum) -> Result<Option<(ShardConfig, Directory)>, Status> {
         let mut last = Ok(None);
         for address in self.addresses() {
-            let request = QueryRequest { num: Some(num.get()), directory: false, stale: true };
+            let request = QueryRequest { num: Some(num.get()), directory: true, stale: true };
             match self.query_at(&address, request).await {
-                Ok(QueryResponse { config: Some(config), .. }) => return Ok(Some(config)),
+                Ok(QueryResponse { config: Some(config), directory: Some(directory), .. }) => {
+                    return Ok(Some((config, directory)));
+                }
                 Ok(_) => last = Ok(None),
                 Err(status) if last.is_ok() => last = Err(status),
                 Err(_) => {}

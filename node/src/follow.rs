@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use flotilla_proto::ctrl_v1::WatchConfigRequest;
+use flotilla_proto::faults::site;
 use flotilla_raft_store::Group;
 use flotilla_shardctrler::ShardCtrler;
 use tokio::time::{sleep, timeout};
@@ -77,6 +78,9 @@ async fn follow_remote(replicas: &Replicas, turn: usize) {
             update = timeout(WATCH_MAX, updates.message()) => update,
         };
         let Ok(Ok(Some(update))) = update else { return };
+        if local.env.faults.fires(site::BROKEN_WATCH) {
+            return;
+        }
         local.topology.learn(update.config, update.directory);
     }
 }

@@ -9,7 +9,8 @@ use tonic::service::RoutesBuilder;
 use tonic_health::ServingStatus;
 use tracing::error;
 
-use crate::replicas::{Hosted, Replicas};
+use crate::hosted::Hosted;
+use crate::replicas::Replicas;
 
 /// How often health is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);

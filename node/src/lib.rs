@@ -12,7 +12,7 @@
 //!
 //! * [`options`]: what a node is told; checked before anything is touched.
 //! * [`node`]: starts and stops everything in order.
-//! * [`replicas`]: which replicas run here; [`members`] keeps their Raft membership what the directory says.
+//! * [`replicas`]: which replicas run here, each [`hosted`]; [`members`] keeps their Raft membership what the directory says.
 //! * [`reconcile`]: the one loop that makes groups work; [`perform`] does the I/O of shard groups.
 //! * [`topology`]: what the node knows of the cluster; [`follow`] keeps it fresh, [`register`] announces the node.
 //! * [`services`]: the gRPC doors; [`http`] is the operators'.
@@ -26,6 +26,7 @@ pub mod controller;
 pub mod error;
 pub mod follow;
 pub mod health;
+pub mod hosted;
 pub mod http;
 pub mod identity;
 pub mod machines;

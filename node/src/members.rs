@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_proto::ctrl_v1::{Code, GroupRecord, Report};
+use flotilla_proto::faults::site;
 use flotilla_raft_store::{Group, MemberError, Members, Peer};
 use flotilla_types::{GroupId, Machine, MemberId};
 use tokio::time::timeout;
@@ -26,6 +27,9 @@ pub async fn keep<M: Machine>(group: Group<M>, node: Arc<Local>) {
     loop {
         if group.is_leader() {
             look(&group, &node).await;
+            if node.env.faults.fires(site::FORCED_HAND_OVER) {
+                report(&group, group.hand_over().await.map(drop));
+            }
         }
         // Only a change of role or of the directory matters here; applies do not.
         let news = async {

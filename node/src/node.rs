@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use flotilla_proto::ctrl_v1::shard_ctrler_service_server::ShardCtrlerServiceServer;
 use flotilla_proto::env::Environment;
+use flotilla_proto::kv_v1::GetStatusResponse;
 use flotilla_proto::kv_v1::shard_kv_service_server::ShardKvServiceServer;
 use flotilla_proto::net::Listener;
-use flotilla_raft_store::{RaftServer, RocksDisk, RocksOptions, Store, StoreOptions};
+use flotilla_raft_store::{Disk, RaftServer, RocksDisk, RocksOptions, Store, StoreOptions, Writer};
+use flotilla_types::GroupId;
 use flotilla_types::limits::MESSAGE_BYTES_MAX;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::service::Routes;
 use tracing::info;
 
@@ -30,6 +32,7 @@ use crate::replicas::{Local, Replicas};
 use crate::services::commands::Commands;
 use crate::services::ctrl::Ctrl;
 use crate::services::kv::Kv;
+use crate::services::status;
 use crate::topology::Topology;
 
 /// How long requests in flight may take to finish when the node stops.
@@ -43,6 +46,8 @@ pub struct Node {
     stop_serving: CancellationToken,
     served: tokio::task::JoinHandle<()>,
     fatal: watch::Receiver<Option<Arc<NodeError>>>,
+    /// Whoever drops the node, or gives up starting it, ends its tasks.
+    _tasks: DropGuard,
 }
 
 impl Node {
@@ -51,21 +56,49 @@ impl Node {
     ///
     /// Boxed so that the code of the whole node is compiled with this crate, once, and not with each user of it.
     pub fn start(options: NodeOptions, env: Environment) -> BoxFuture<'static, Result<Self, NodeError>> {
-        Box::pin(Self::start_all(options, env))
+        let rocks = RocksOptions {
+            cache_bytes: options.settings.block_cache_bytes,
+            unsafe_no_fsync: options.settings.unsafe_no_fsync,
+            ..RocksOptions::default()
+        };
+        Self::start_on(options, env, Arc::new(RocksDisk::new(&rocks)), Writer::Thread)
     }
 
-    async fn start_all(options: NodeOptions, env: Environment) -> Result<Self, NodeError> {
+    /// The same, on any disk: simulations bring their own.
+    pub fn start_on(
+        options: NodeOptions,
+        env: Environment,
+        disk: Arc<dyn Disk>,
+        writer: Writer,
+    ) -> BoxFuture<'static, Result<Self, NodeError>> {
+        Box::pin(Self::start_all(options, env, disk, writer))
+    }
+
+    async fn start_all(
+        options: NodeOptions,
+        env: Environment,
+        disk: Arc<dyn Disk>,
+        writer: Writer,
+    ) -> Result<Self, NodeError> {
         options.validate()?;
         let listener = env.network.listen(options.listen).await?;
         let listening = listener.address();
-        let store = open_store(&options, &env)?;
+        let at = StoreOptions {
+            disk,
+            writer,
+            dir: options.dir.clone(),
+            cluster: options.cluster,
+            node: options.node,
+        };
+        let store = Store::open(at, &env)?;
         let local = Arc::new(assemble(options, env, store, listening)?);
         let replicas = Replicas::new(local.clone());
         let (fatal_sender, fatal) = watch::channel(None);
-        let stop_serving = CancellationToken::new();
+        let stop_serving = local.env.spawner.token().child_token();
         // First of all: nodes that start together ask each other, and a port that listens must answer.
         let served = serve(listener, &replicas, &stop_serving, fatal_sender.clone());
-        let node = Self { local, replicas, listening, stop_serving, served, fatal };
+        let _tasks = local.env.spawner.token().clone().drop_guard();
+        let node = Self { local, replicas, listening, stop_serving, served, fatal, _tasks };
         match node.open(fatal_sender).await {
             Ok(()) => Ok(node),
             Err(error) => {
@@ -111,6 +144,31 @@ impl Node {
         error.map_or(Ok(()), |error| Err(NodeError::Fatal(error)))
     }
 
+    /// What `GetStatus` says, but for what the operating system would have to be asked. Cheap, and of one moment.
+    pub fn report(&self) -> GetStatusResponse {
+        status::report(&self.replicas, None)
+    }
+
+    /// The index of the last entry that the replica of `gid` here has applied, and a digest of its rows at that moment;
+    /// none if there is no such replica or it cannot read.
+    pub fn digest(&self, gid: GroupId) -> Option<(u64, u64)> {
+        let answer = status::digest(&self.replicas, gid).ok().filter(|answer| answer.found)?;
+        Some((answer.applied, answer.digest))
+    }
+
+    /// Ends everything at once, as far as tasks can be ended: nothing is handed over, flushed or waited for. What is
+    /// under way fails by the network and the disk, which the caller has cut off before. For simulations.
+    pub fn crash(self) -> BoxFuture<'static, ()> {
+        self.served.abort();
+        self.stop_serving.cancel();
+        self.local.env.spawner.token().cancel();
+        Box::pin(async move {
+            self.replicas.crash().await;
+            self.local.env.spawner.stop().await;
+            self.local.store.close();
+        })
+    }
+
     /// Stops politely: hands over leaderships, lets requests in flight finish, closes the files.
     pub fn stop(self) -> BoxFuture<'static, ()> {
         Box::pin(self.stop_all())
@@ -131,19 +189,6 @@ impl Node {
     }
 }
 
-fn open_store(options: &NodeOptions, env: &Environment) -> Result<Arc<Store>, NodeError> {
-    let rocks = RocksOptions {
-        cache_bytes: options.settings.block_cache_bytes,
-        unsafe_no_fsync: options.settings.unsafe_no_fsync,
-        ..RocksOptions::default()
-    };
-    let store_options = StoreOptions {
-        disk: Arc::new(RocksDisk::new(&rocks)),
-        ..StoreOptions::new(options.dir.clone(), options.cluster, options.node)
-    };
-    Ok(Store::open(store_options, env)?)
-}
-
 fn assemble(
     options: NodeOptions,
     env: Environment,
@@ -152,7 +197,7 @@ fn assemble(
 ) -> Result<Local, NodeError> {
     let address = options.advertise.clone().unwrap_or_else(|| listening.to_string());
     let cluster = options.cluster;
-    let topology = Topology::open(&options.dir)?;
+    let topology = Topology::open(store.disk().clone(), &options.dir)?;
     let controller = ControllerClient::new(env.clone(), topology.clone(), &options.controllers, cluster);
     let peers = Peers::new(env.clone(), topology.clone(), cluster);
     let moves = Moves::new(options.settings.moves_max, options.settings.move_bytes_per_second);

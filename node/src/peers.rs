@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_proto::env::Environment;
+use flotilla_proto::faults::site;
 use flotilla_proto::identity::stamp;
 use flotilla_proto::kv_v1::shard_kv_service_client::ShardKvServiceClient;
 use flotilla_proto::kv_v1::{
@@ -24,6 +25,8 @@ use crate::topology::Topology;
 
 /// How long one replica may take: a seal is a commit, a chunk a megabyte.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The same on a simulation's bad days.
+const EARLY_TIMEOUT: Duration = Duration::from_millis(8);
 
 /// An answer that may say "ask somebody else".
 pub trait Asked {
@@ -154,6 +157,7 @@ impl Peers {
                 continue;
             }
             tried.push(address.clone());
+            let patience = self.env.faults.choose(site::EARLY_PEER_TIMEOUT, patience, EARLY_TIMEOUT);
             match timeout(patience, call(self.peer(&address)?)).await {
                 Ok(Ok(answer)) if !answer.wrong_place() => {
                     self.favourites.lock().insert(gid, address);

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_proto::ctrl_v1::{Code as CtrlCode, Report};
+use flotilla_proto::ctrl_v1::{Code as CtrlCode, Directory, Report, ShardConfig};
 use flotilla_proto::env::Environment;
+use flotilla_proto::faults::{mark, site};
 use flotilla_proto::kv_v1::{
     Chunk, Code, DeleteShardsDataRequest, DeleteShardsDataResponse, GetShardsDataRequest,
-    GetShardsDataResponse, Hint, TransferAnswer, TransferCursor,
+    GetShardsDataResponse, Hint, TransferAnswer, TransferCursor, TransferPhase,
 };
 use flotilla_raft_store::ReplicaId;
 use flotilla_shardkv::{Action, Outcome, ShardKv};
+use flotilla_types::planted::{self, Bug};
 use flotilla_types::{ConfigNum, GroupId, ShardId, Wire};
 use futures::future::BoxFuture;
 use tokio::time::timeout;
@@ -77,10 +79,31 @@ impl Performer<ShardKv> for KvPerformer {
         matches!(action, Action::Expire { .. })
     }
 
+    fn mark(&self, action: &Action, outcome: &Outcome) -> Option<&'static str> {
+        match (action, outcome) {
+            (Action::FetchConfig { .. }, Outcome::Config(Some(_))) => Some(mark::MOVE_ADOPTED),
+            (Action::Pull { cursor, .. }, Outcome::Transfer(TransferAnswer::Chunk(chunk))) => {
+                Some(step(cursor, chunk))
+            }
+            (Action::DeleteAtSource { .. }, Outcome::SourceDeleted) => Some(mark::MOVE_ACKNOWLEDGED),
+            _ => None,
+        }
+    }
+
     fn failed(&self, action: &Action, _failures: u32, failure: &Failure) {
         if let Action::Pull { shard, config, .. } | Action::DeleteAtSource { shard, config, .. } = action {
             self.0.moves.failed(self.0.replica.gid, *shard, *config, &failure.0);
         }
+    }
+}
+
+// The step of a move that a chunk is.
+fn step(cursor: &TransferCursor, chunk: &Chunk) -> &'static str {
+    match cursor.phase() {
+        _ if chunk.last.is_some() => mark::MOVE_INSTALLED,
+        TransferPhase::Delta => mark::MOVE_DELTA,
+        TransferPhase::Rows if cursor.key.is_empty() => mark::MOVE_FIRST_CHUNK,
+        TransferPhase::Rows | TransferPhase::Sessions => mark::MOVE_MID_COPY,
     }
 }
 
@@ -107,18 +130,29 @@ impl Inner {
             let there = known.wait_for(|known| known.config.num >= num.get());
             match timeout(POLL_INTERVAL, there).await {
                 Ok(Ok(known)) if known.config.num == num.get() => {
-                    return Ok(Outcome::Config(Some((*known.config).clone())));
+                    return self.own((*known.config).clone(), &known.directory);
                 }
                 // Beyond it already; or nobody pushed: a push may be lost, so ask.
                 _ => {}
             }
-            let config = self.controller.config(num).await;
-            let config = config.map_err(|status| Failure(format!("controller: {}", status.message())))?;
-            if config.is_some() {
-                return Ok(Outcome::Config(config));
+            let answer = self.controller.config(num).await;
+            let answer = answer.map_err(|status| Failure(format!("controller: {}", status.message())))?;
+            if let Some((config, directory)) = answer {
+                return self.own(config, &directory);
             }
         }
         Ok(Outcome::Config(None))
+    }
+
+    // A group that left may join again under its gid, and lives on here until this node has heard of its end. What a
+    // configuration gives to the new life is not the old one's: both would serve it. The directory is as new as the
+    // configuration, so it knows the life that is meant.
+    fn own(&self, config: ShardConfig, directory: &Directory) -> Result<Outcome, Failure> {
+        let life = directory.group_at(self.replica.gid.get(), config.num);
+        match life.filter(|life| life.incarnation == self.replica.incarnation.get()) {
+            Some(_) => Ok(Outcome::Config(Some(config))),
+            None => Err(Failure(format!("configuration {} is for another life of this group", config.num))),
+        }
     }
 
     async fn pull(
@@ -145,7 +179,7 @@ impl Inner {
             config: config.get(),
             cursor: Some(cursor),
             seal,
-            bytes_max: self.chunk_bytes as u64,
+            bytes_max: self.env.faults.choose(site::TINY_TRANSFER_CHUNK, self.chunk_bytes as u64, 1),
             chunks_max: 1,
         };
         let answer =
@@ -154,6 +188,9 @@ impl Inner {
         if let TransferAnswer::Chunk(chunk) = &transfer
             && chunk.last.is_some()
         {
+            if planted::is(Bug::DeleteBeforeInstall) {
+                drop(self.delete_at_source(shard, config, from).await);
+            }
             self.moves.arrived(gid, shard, config);
         }
         Ok(Outcome::Transfer(transfer))

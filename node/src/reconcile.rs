@@ -13,12 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_proto::env::Environment;
+use flotilla_proto::faults::site;
 use flotilla_raft_store::Group;
 use flotilla_types::Machine;
 use flotilla_types::limits::SHARDS_MAX;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::debug;
 
 use crate::backoff;
@@ -30,6 +31,8 @@ const IN_FLIGHT_MAX: usize = 2 * SHARDS_MAX as usize;
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 /// How long to sleep when nothing happens. Only a safety net: every change wakes.
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long an outcome may lie about on a simulation's bad days.
+const SLOW_PROPOSAL_MS: u64 = 1500;
 
 /// Why a piece of work came to nothing this time; for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +48,12 @@ pub trait Performer<M: Machine>: Send + Sync + 'static {
     fn comes_again(&self, action: &M::Action) -> bool {
         let _ = action;
         false
+    }
+
+    /// What is worth counting once this outcome has been recorded.
+    fn mark(&self, action: &M::Action, outcome: &M::Outcome) -> Option<&'static str> {
+        let _ = (action, outcome);
+        None
     }
 
     /// Told of work that came to nothing, for status.
@@ -84,9 +93,13 @@ pub async fn reconcile<M: Machine>(group: Group<M>, performer: Arc<dyn Performer
         let looked = Instant::now();
         let wake = reconciler.look(looked);
         tokio::select! {
-            changed = progress.changed() => if changed.is_err() { return },
+            changed = progress.changed() => match changed {
+                Ok(()) if reconciler.env.faults.fires(site::LOST_WAKE_UP) => sleep_until(wake).await,
+                Ok(()) => {}
+                Err(_) => return,
+            },
             Some((action, result)) = reconciler.running.next() => reconciler.ended(action, result),
-            () = sleep_until(wake) => {}
+            () = sleep_until(wake) => if reconciler.env.faults.fires(site::RECONCILER_RESTART) { reconciler.forget() },
         }
         sleep_until(looked + LOOK_INTERVAL).await;
     }
@@ -98,9 +111,7 @@ impl<M: Machine> Reconciler<M> {
         let jitter = Duration::from_millis(self.env.random.below(250));
         let idle = now + IDLE_INTERVAL + jitter;
         if !self.group.is_leader() {
-            self.running.clear();
-            self.in_flight.clear();
-            self.waiting.clear();
+            self.forget();
             return idle;
         }
         let actions = self.group.actions();
@@ -115,11 +126,18 @@ impl<M: Machine> Reconciler<M> {
         self.waiting.iter().map(|waiting| waiting.until).filter(|until| *until > now).fold(idle, Instant::min)
     }
 
+    // Gives up all work. It is found again in the state.
+    fn forget(&mut self) {
+        self.running.clear();
+        self.in_flight.clear();
+        self.waiting.clear();
+    }
+
     fn start(&mut self, action: M::Action) {
         self.in_flight.push(action.clone());
-        let (group, performer) = (self.group.clone(), self.performer.clone());
+        let (group, performer, env) = (self.group.clone(), self.performer.clone(), self.env.clone());
         self.running.push(Box::pin(async move {
-            let result = carry_out(&group, &*performer, &action).await;
+            let result = carry_out(&group, &*performer, &action, &env).await;
             (action, result)
         }));
     }
@@ -141,13 +159,23 @@ async fn carry_out<M: Machine>(
     group: &Group<M>,
     performer: &dyn Performer<M>,
     action: &M::Action,
+    env: &Environment,
 ) -> Result<(), Failure> {
     let outcome = performer.perform(action.clone()).await?;
+    let mark = performer.mark(action, &outcome);
     let command = group.machine().resolve(action, outcome);
     let command = command.ok_or_else(|| Failure("not yet".to_owned()))?;
+    if env.faults.fires(site::SLOW_PROPOSAL) {
+        sleep(Duration::from_millis(env.random.below(SLOW_PROPOSAL_MS))).await;
+    }
+    let again = env.faults.fires(site::DOUBLE_PROPOSAL).then(|| command.clone());
     group.propose(command).await.map_err(|error| Failure(error.to_string()))?;
+    if let Some(command) = again {
+        group.propose(command).await.map_err(|error| Failure(error.to_string()))?;
+    }
     if !performer.comes_again(action) && group.actions().contains(action) {
         return Err(Failure("what was recorded changed nothing".to_owned()));
     }
+    mark.into_iter().for_each(|mark| env.faults.seen(mark));
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_proto::ctrl_v1::{GroupRecord, GroupState};
-use flotilla_proto::env::{Environment, Spawner};
+use flotilla_proto::env::Environment;
 use flotilla_raft_store::{Group, GroupOptions, Peer, RaftServer, ReplicaId, Store, StoreError};
 use flotilla_shardctrler::ShardCtrler;
 use flotilla_shardkv::ShardKv;
@@ -22,6 +22,7 @@ use tracing::{error, info, warn};
 
 use crate::bootstrap;
 use crate::controller::ControllerClient;
+use crate::hosted::{Hosted, Running};
 use crate::machines;
 use crate::members;
 use crate::moves::Moves;
@@ -33,21 +34,6 @@ use crate::topology::{Knowledge, Topology};
 
 /// How long to wait for news of the directory before looking again at what could not be opened.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
-
-/// One replica, by what it replicates.
-#[derive(Clone)]
-pub enum Hosted {
-    /// The controller.
-    Controller(Group<ShardCtrler>),
-    /// A shard group.
-    Shards(Group<ShardKv>),
-}
-
-struct Running {
-    replica: ReplicaId,
-    hosted: Hosted,
-    duties: Spawner,
-}
 
 /// Everything a replica needs from its node.
 pub struct Local {
@@ -178,6 +164,11 @@ impl Replicas {
     async fn sync(&self, known: &Knowledge) {
         let node = self.node.options.node;
         let disk = self.node.store.identity().disk;
+        for (replica, hosted) in self.all() {
+            if hosted.has_stopped() {
+                self.revive(replica).await;
+            }
+        }
         for record in &known.directory.groups {
             let gone = record.state() == GroupState::TornDown;
             for replica in own_replicas(record, node, disk) {
@@ -209,6 +200,18 @@ impl Replicas {
         if let Some(group) = self.shards(replica.gid) {
             initialise(&group, peers_of(record, known)).await;
         }
+    }
+
+    // A failure of its disk stops a replica until it is opened again, from what it had made durable. A failure of the log
+    // stops all of them, and then the node is to be started again.
+    async fn revive(&self, replica: ReplicaId) {
+        if self.node.store.is_poisoned() {
+            return;
+        }
+        let Some(running) = self.running.write().remove(&replica.gid) else { return };
+        warn!(%replica, "replica is opened again");
+        running.stop(&self.node.raft).await;
+        self.open(replica).await;
     }
 
     // The old member may still count in the group until its leader has changed the members: not before there is one.
@@ -320,16 +323,12 @@ impl Replicas {
         let all = std::mem::take(&mut *self.running.write());
         futures::future::join_all(all.into_values().map(|running| running.stop(&self.node.raft))).await;
     }
-}
 
-impl Running {
-    async fn stop(self, raft: &RaftServer) {
-        self.duties.stop().await;
-        match &self.hosted {
-            Hosted::Controller(group) => group.shutdown().await,
-            Hosted::Shards(group) => group.shutdown().await,
-        }
-        raft.unregister(self.replica);
+    /// Ends every replica at once, without a word to anybody.
+    pub async fn crash(&self) {
+        self.stopping.cancel();
+        let all = std::mem::take(&mut *self.running.write());
+        futures::future::join_all(all.into_values().map(|running| running.crash(&self.node.raft))).await;
     }
 }
 

@@ -11,6 +11,7 @@ use rand::RngCore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::faults::Faults;
 use crate::net::{Network, TcpNetwork};
 
 /// A wall clock.
@@ -81,6 +82,8 @@ pub struct Environment {
     pub network: Arc<dyn Network>,
     /// Tasks.
     pub spawner: Spawner,
+    /// Faults made on purpose, and marks that are counted; none in production.
+    pub faults: Faults,
 }
 
 impl Environment {
@@ -91,6 +94,7 @@ impl Environment {
             random: Arc::new(ThreadRandom),
             network: Arc::new(TcpNetwork::default()),
             spawner: Spawner::default(),
+            faults: Faults::none(),
         }
     }
 

@@ -5,11 +5,14 @@
 //! * [`net`]: [`net::Network`] gives a gRPC service for an address and serves one at an address: TCP in production,
 //!   anything else in simulation.
 //! * [`env`](mod@env): clock, randomness, tasks and network, together: what a node or a client is started with.
+//! * [`faults`]: places where a simulation makes the unusual happen, and marks that it counts.
 //! * [`identity`]: which cluster a request is meant for.
 //! * [`cursor`]: the opaque cursor of a scan, the one corner that uses bincode.
 
+mod accept;
 pub mod cursor;
 pub mod env;
+pub mod faults;
 pub mod identity;
 pub mod net;
 

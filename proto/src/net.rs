@@ -11,13 +11,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::transport::{Endpoint, Server};
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
+
+use crate::accept::Doors;
 
 /// Any error below a gRPC call.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -157,17 +158,13 @@ impl Listener for Tcp {
 
     async fn serve(self: Box<Self>, routes: Routes, stop: CancellationToken) -> Result<(), NetworkError> {
         let Tcp { socket, address } = *self;
-        // Nagle's delay on accepted sockets would add 40 ms to small answers.
-        let incoming = tokio_stream::StreamExt::map(TcpListenerStream::new(socket), |accepted| {
-            accepted.inspect(|stream| drop(stream.set_nodelay(true)))
-        });
         Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .add_routes(routes)
-            .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+            .serve_with_incoming_shutdown(Doors::new(socket), stop.cancelled_owned())
             .await
             .map_err(|source| NetworkError::Serve { address, source: source.into() })
     }

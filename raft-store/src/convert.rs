@@ -12,6 +12,7 @@ use crate::raft_types::{
 };
 
 type LeaderId = openraft::alias::LeaderIdOf<C>;
+type CommittedLeaderId = openraft::alias::CommittedLeaderIdOf<C>;
 
 /// A message that lacks a field or contradicts itself.
 #[derive(Debug, thiserror::Error)]
@@ -58,19 +59,19 @@ impl From<pb::Route> for Route {
 }
 
 pub(crate) fn log_id(id: &LogId) -> pb::LogId {
-    pb::LogId { term: id.leader_id.term, leader: id.leader_id.node_id.get(), index: id.index }
+    pb::LogId { term: id.leader_id.term, index: id.index }
 }
 
 pub(crate) fn log_id_from(id: &pb::LogId) -> LogId {
-    LogId::new(LeaderId { term: id.term, node_id: MemberId(id.leader) }, id.index)
+    LogId::new(CommittedLeaderId::new(id.term), id.index)
 }
 
 pub(crate) fn vote(vote: &Vote) -> pb::Vote {
-    pb::Vote { term: vote.leader_id.term, member: vote.leader_id.node_id.get(), committed: vote.committed }
+    pb::Vote { term: vote.leader_id.term, member: vote.leader_id.voted_for.get(), committed: vote.committed }
 }
 
 pub(crate) fn vote_from(vote: &pb::Vote) -> Vote {
-    let leader_id = LeaderId { term: vote.term, node_id: MemberId(vote.member) };
+    let leader_id = LeaderId { term: vote.term, voted_for: MemberId(vote.member) };
     Vote { leader_id, committed: vote.committed }
 }
 
@@ -135,11 +136,12 @@ pub(crate) fn append_from(
     request: pb::AppendRequest,
 ) -> Result<openraft::raft::AppendEntriesRequest<C>, Malformed> {
     let entries = request.entries.into_iter().map(entry_from).collect::<Result<Vec<Entry>, _>>()?;
-    let first = request.previous.as_ref().map_or(0, |previous| previous.index.saturating_add(1));
-    if let Some((entry, index)) =
-        entries.iter().zip(first..).find(|(entry, index)| entry.log_id.index != *index)
+    // After the greatest index there is, nothing can follow.
+    let first = request.previous.as_ref().map_or(Some(0), |previous| previous.index.checked_add(1));
+    let place = |nth: u64| first.and_then(|first| first.checked_add(nth));
+    if let Some((_, entry)) = (0..).zip(&entries).find(|(nth, entry)| place(*nth) != Some(entry.log_id.index))
     {
-        return Err(Malformed(format!("entry {} stands where {index} belongs", entry.log_id.index)));
+        return Err(Malformed(format!("entry {} does not follow the one before it", entry.log_id.index)));
     }
     Ok(openraft::raft::AppendEntriesRequest {
         vote: vote_from(&need(request.vote, "the leader's vote")?),
@@ -204,7 +206,7 @@ mod tests {
     #[test]
     fn appended_entries_follow_one_another() {
         let request = |previous: Option<u64>, indexes: &[u64]| {
-            let id = |index: u64| pb::LogId { term: 1, leader: 1, index };
+            let id = |index: u64| pb::LogId { term: 1, index };
             let blank = Some(pb::entry::Payload::Blank(pb::Blank {}));
             let entry = |index: &u64| pb::Entry { log_id: Some(id(*index)), payload: blank.clone() };
             append_from(pb::AppendRequest {
@@ -217,8 +219,15 @@ mod tests {
         for (previous, indexes) in [(None, &[0, 1][..]), (Some(4), &[5, 6, 7]), (Some(4), &[])] {
             assert_eq!(request(previous, indexes).expect("no gap").entries.len(), indexes.len());
         }
-        for (previous, indexes) in [(None, &[1][..]), (Some(4), &[6]), (Some(4), &[5, 7]), (Some(4), &[5, 5])]
-        {
+        let last = u64::MAX;
+        for (previous, indexes) in [
+            (None, &[1][..]),
+            (Some(4), &[6]),
+            (Some(4), &[5, 7]),
+            (Some(4), &[5, 5]),
+            (Some(last), &[last]),
+            (Some(last - 1), &[last, last]),
+        ] {
             assert!(request(previous, indexes).is_err(), "{previous:?} {indexes:?}");
         }
     }

@@ -1,17 +1,19 @@
-//! The seam to the disk: production opens RocksDB databases, a simulation its own.
+//! The seam to the disk: production opens RocksDB databases beside the system's files, a simulation its own.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use flotilla_types::EngineError;
+use futures::future::BoxFuture;
 
 use crate::data::engine::DataEngine;
 use crate::data::rocks::{RocksData, SharedMemory};
+use crate::files::{Files, SystemFiles};
 use crate::log::engine::LogEngine;
 use crate::log::rocks::RocksLog;
 
-/// Opens databases. Small files (identity, mark, CURRENT, snapshots) are files in both worlds.
+/// Everything that a node keeps.
 pub trait Disk: Send + Sync + 'static {
     /// Opens or creates a node's log database.
     fn open_log(&self, dir: &Path) -> io::Result<Arc<dyn LogEngine>>;
@@ -21,6 +23,18 @@ pub trait Disk: Send + Sync + 'static {
 
     /// Opens a checkpoint without changing a byte of it.
     fn open_data_read_only(&self, dir: &Path) -> Result<Arc<dyn DataEngine>, EngineError>;
+
+    /// The small files beside the databases (identity, mark, `CURRENT`), and the files that databases are made of when
+    /// they are copied, sent and received.
+    fn files(&self) -> &dyn Files {
+        &SystemFiles
+    }
+
+    /// What a write to the log must wait for, before it and again before it is acknowledged, if the writer is a task
+    /// ([`crate::Writer::Task`]): a simulation's slow or stalled sync.
+    fn ready(&self) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// How much memory the databases of a node share, and whether they keep their promises.

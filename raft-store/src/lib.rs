@@ -26,6 +26,10 @@ mod convert;
 mod data;
 mod disk;
 mod error;
+mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod group;
 mod ids;
 mod log;
@@ -43,11 +47,13 @@ mod test_machine;
 pub use data::engine::DataEngine;
 pub use disk::{Disk, RocksDisk, RocksOptions};
 pub use error::{Leader, MemberError, ProposeError, ReadError, StoreError};
+pub use files::{DirEntry, File, Files, Lock, OpenMode, SystemFiles};
 pub use group::members::Members;
 pub use group::options::{GroupLimits, GroupOptions, RaftTimings};
 pub use group::progress::{Progress, Role};
 pub use group::{Group, ReplicaStatus};
 pub use ids::{Peer, ReplicaId, ReplicaIdError};
 pub use log::engine::{LogEngine, Visit};
+pub use log::writer::Writer;
 pub use net::server::RaftServer;
 pub use store::{DiskIdentity, Store, StoreOptions};

@@ -21,6 +21,8 @@ openraft::declare_raft_types!(
         R = Responses,
         NodeId = MemberId,
         Node = Peer,
+        // As in the Raft paper, a term has one leader at most. (The other kind orders several by their ids.)
+        LeaderId = openraft::impls::leader_id_std::LeaderId<u64, MemberId>,
         AsyncRuntime = Runtime,
 );
 

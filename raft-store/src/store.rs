@@ -9,7 +9,6 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,15 +18,16 @@ use flotilla_proto::env::Environment;
 use flotilla_types::{ClusterId, DiskId, NodeId, WriteOp};
 use parking_lot::Mutex;
 
-use crate::data::dir::{ReplicaDir, write_durably};
+use crate::data::dir::ReplicaDir;
 use crate::disk::{Disk, RocksDisk, RocksOptions};
 use crate::error::StoreError;
+use crate::files::{Files, Lock, SystemFiles, create_dir_durably, sync_name, tree_bytes, write_durably};
 use crate::ids::ReplicaId;
 use crate::log::engine::LogEngine;
 use crate::log::keys::LogKey;
-use crate::log::mark::{Mark, sync_dir};
+use crate::log::mark::Mark;
 use crate::log::record::{Format, Round, seal, unseal};
-use crate::log::writer::LogWriter;
+use crate::log::writer::{LogWriter, Writer};
 
 /// The newest layout this software knows.
 const FORMAT: u32 = 1;
@@ -42,17 +42,17 @@ pub struct StoreOptions {
     pub cluster: ClusterId,
     /// The node.
     pub node: NodeId,
-    /// The databases; RocksDB with default options if not said otherwise.
+    /// The databases and files; RocksDB and the system's with default options if not said otherwise.
     pub disk: Arc<dyn Disk>,
-    /// Write the log in the callers' threads instead of one of its own: for simulations.
-    pub inline_writer: bool,
+    /// Who writes the log.
+    pub writer: Writer,
 }
 
 impl StoreOptions {
     /// RocksDB in `dir`.
     pub fn new(dir: impl Into<PathBuf>, cluster: ClusterId, node: NodeId) -> Self {
         let disk = Arc::new(RocksDisk::new(&RocksOptions::default()));
-        Self { dir: dir.into(), cluster, node, disk, inline_writer: false }
+        Self { dir: dir.into(), cluster, node, disk, writer: Writer::Thread }
     }
 }
 
@@ -93,7 +93,7 @@ pub struct Store {
     pub(crate) writer: Arc<LogWriter>,
     pub(crate) log: Arc<dyn LogEngine>,
     open: Mutex<BTreeSet<ReplicaId>>,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl std::fmt::Debug for Store {
@@ -119,17 +119,19 @@ impl Store {
             let what = format!("{what} {}", dir.display());
             move |source| StoreError::io(what, source)
         };
-        fs::create_dir_all(&dir).map_err(failed("create data directory"))?;
-        let lock = lock(&dir)?;
-        let identity = match read_identity(&dir)? {
+        let files = options.disk.files();
+        create_dir_durably(files, &dir).map_err(failed("create data directory"))?;
+        let lock = lock(files, &dir)?;
+        let identity = match read_identity(files, &dir)? {
             Some(identity) => check_identity(&dir, identity, &options)?,
             None => create_identity(&dir, &options, DiskId(env.random.next_u64()))?,
         };
         let (log, mark, round) = open_log(&dir, &*options.disk)?;
-        let writer = LogWriter::start(log.clone(), Some(mark), round, options.inline_writer)
+        let writer = LogWriter::start(log.clone(), Some(mark), round, options.writer, &options.disk, env)
             .map_err(failed("start the log's writer for"))?;
-        fs::create_dir_all(dir.join("data")).map_err(failed("create the replicas' directory in"))?;
-        sync_dir(&dir.join("data")).map_err(failed("sync"))?;
+        let data = dir.join("data");
+        files.create_dir_all(&data).map_err(failed("create the replicas' directory in"))?;
+        sync_name(files, &data).map_err(failed("sync"))?;
         let (disk, writer, open) = (options.disk, Arc::new(writer), Mutex::default());
         Ok(Arc::new(Self { dir, identity, disk, writer, log, open, _lock: lock }))
     }
@@ -141,7 +143,7 @@ impl Store {
 
     /// The identity in `dir` without opening it; none if the directory is new.
     pub fn peek(dir: &Path) -> Result<Option<DiskIdentity>, StoreError> {
-        read_identity(dir)
+        read_identity(&SystemFiles, dir)
     }
 
     /// The replicas that were made on this disk and not destroyed.
@@ -164,10 +166,11 @@ impl Store {
         // Held to the end: nobody may open what is half gone.
         let _claim = self.claim(replica)?;
         let failed = |source| StoreError::io(format!("destroy replica {replica}"), source);
-        // Data first: a crash in between leaves a replica that is still listed.
-        match fs::remove_dir_all(self.replica_path(replica)) {
+        // Data first, and durably: a crash in between leaves a replica that is still listed.
+        let path = self.replica_path(replica);
+        match self.disk.files().remove_dir_all(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
+            _ => sync_name(self.disk.files(), &path).map_err(failed)?,
         }
         let (start, end) = LogKey::entries(replica);
         let rows = vec![
@@ -182,6 +185,22 @@ impl Store {
         self.log.bytes()
     }
 
+    /// How many bytes all files of the directory take together.
+    pub fn directory_bytes(&self) -> u64 {
+        tree_bytes(self.disk.files(), &self.dir)
+    }
+
+    /// Whether a write to the log has failed: then no replica of this node will ever be of use, until the directory is
+    /// opened again.
+    pub fn is_poisoned(&self) -> bool {
+        self.writer.is_poisoned()
+    }
+
+    /// The disk below.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
     /// Writes what is queued and stops the log. Shut the groups down first.
     pub fn close(&self) {
         self.writer.close();
@@ -193,7 +212,7 @@ impl Store {
 
     /// Whether a replica's data is on this disk.
     pub(crate) fn has_data(&self, replica: ReplicaId) -> bool {
-        ReplicaDir::exists(&self.replica_path(replica))
+        ReplicaDir::exists(self.disk.files(), &self.replica_path(replica))
     }
 
     /// Claims a replica for one `Group`.
@@ -217,21 +236,17 @@ impl Drop for Claim {
     }
 }
 
-fn lock(dir: &Path) -> Result<File, StoreError> {
+fn lock(files: &dyn Files, dir: &Path) -> Result<Lock, StoreError> {
     let path = dir.join("LOCK");
-    let failed = |source| StoreError::io(format!("lock {}", path.display()), source);
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { dir: dir.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
+    let held = files.lock(&path);
+    let held = held.map_err(|source| StoreError::io(format!("lock {}", path.display()), source))?;
+    held.ok_or_else(|| StoreError::Locked { dir: dir.to_owned() })
 }
 
-fn read_identity(dir: &Path) -> Result<Option<DiskIdentity>, StoreError> {
+fn read_identity(files: &dyn Files, dir: &Path) -> Result<Option<DiskIdentity>, StoreError> {
     let path = dir.join(IDENTITY);
     let corrupt = |error| StoreError::stored(path.display(), error);
-    let stored = match fs::read(&path) {
+    let stored = match files.read(&path) {
         Ok(bytes) => Bytes::from(bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(StoreError::io(format!("read {}", path.display()), source)),
@@ -266,19 +281,21 @@ fn check_identity(
 
 fn create_identity(dir: &Path, options: &StoreOptions, disk: DiskId) -> Result<DiskIdentity, StoreError> {
     // The identity is written last but for `data`: where only that is missing, the creation was interrupted.
-    if dir.join("data").exists() {
+    let files = options.disk.files();
+    if files.is_dir(&dir.join("data")) {
         let detail = format!("it holds data and no file {IDENTITY}");
         return Err(StoreError::corrupt(format!("data directory {}", dir.display()), detail));
     }
-    if dir.join("log").exists() {
-        fs::remove_dir_all(dir.join("log"))
+    if files.is_dir(&dir.join("log")) {
+        files
+            .remove_dir_all(&dir.join("log"))
             .map_err(|source| StoreError::io("remove an unfinished log", source))?;
     }
     let failed = |what: &'static str| {
         move |source| StoreError::io(format!("create {what} in {}", dir.display()), source)
     };
     options.disk.open_log(&dir.join("log")).and_then(|log| first_round(&*log)).map_err(failed("a log"))?;
-    drop(Mark::create(&dir.join("mark")).map_err(failed("the log's mark"))?);
+    drop(Mark::create(files, &dir.join("mark")).map_err(failed("the log's mark"))?);
     let stored = StoredIdentity {
         format: FORMAT,
         cluster_high: (options.cluster.0 >> 64) as u64,
@@ -286,7 +303,8 @@ fn create_identity(dir: &Path, options: &StoreOptions, disk: DiskId) -> Result<D
         node: options.node.get(),
         disk: disk.get(),
     };
-    write_durably(&dir.join(IDENTITY), &seal(IDENTITY.as_bytes(), &stored)).map_err(failed("an identity"))?;
+    let sealed = seal(IDENTITY.as_bytes(), &stored);
+    write_durably(files, &dir.join(IDENTITY), &sealed).map_err(failed("an identity"))?;
     Ok(DiskIdentity { format: FORMAT, cluster: options.cluster, node: options.node, disk })
 }
 
@@ -312,7 +330,7 @@ fn open_log(dir: &Path, disk: &dyn Disk) -> Result<OpenLog, StoreError> {
         };
         StoreError::stored(format!("the log's mark in {}", dir.display()), io::Error::new(kind, error))
     };
-    let (mark, marked) = Mark::open(&dir.join("mark")).map_err(mark_failed)?;
+    let (mark, marked) = Mark::open(disk.files(), &dir.join("mark")).map_err(mark_failed)?;
     let log = disk.open_log(&path).map_err(corrupt)?;
     let key = LogKey::Format.encode();
     let format = log.get(&key).map_err(corrupt)?;
@@ -327,7 +345,10 @@ fn open_log(dir: &Path, disk: &dyn Disk) -> Result<OpenLog, StoreError> {
         return Err(StoreError::Rot { dir: path.clone(), recovered, marked });
     }
     match version.map_or(0, |format| format.version) {
-        FORMAT => Ok((log, mark, recovered)),
+        FORMAT => {
+            mark.repair(recovered).map_err(mark_failed)?;
+            Ok((log, mark, recovered))
+        }
         found => Err(StoreError::Format { dir: path.clone(), found, known: FORMAT }),
     }
 }

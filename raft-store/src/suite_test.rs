@@ -10,7 +10,7 @@ use openraft::testing::log::{StoreBuilder, Suite};
 use openraft::{RaftLogReader, StorageError};
 use tempfile::TempDir;
 
-use crate::data::dir::{DirGuard, ReplicaDir};
+use crate::data::dir::ReplicaDir;
 use crate::data::snapshot::StoredSnapshot;
 use crate::data::state_machine::StateMachine;
 use crate::data::view::Replica;
@@ -52,7 +52,7 @@ async fn openrafts_storage_suite_without_a_tail() {
 }
 
 fn entry(index: u64) -> Entry {
-    let leader_id = openraft::alias::LeaderIdOf::<C> { term: 1, node_id: MemberId(1) };
+    let leader_id = openraft::alias::CommittedLeaderIdOf::<C>::new(1);
     Entry { log_id: LogId::new(leader_id, index), payload: Payload::Blank }
 }
 
@@ -84,8 +84,8 @@ async fn a_received_snapshot_is_checked_before_it_is_kept() {
     machine.0.verify_snapshot(&snapshot).expect("sound");
     let copy = |name: &str, meta| {
         let path = machine.0.dir.path().join(name);
-        crate::data::dir::copy_database(snapshot.path(), &path).expect("copy");
-        StoredSnapshot { meta, guard: DirGuard::new(path) }
+        crate::data::dir::copy_database(&crate::files::SystemFiles, snapshot.path(), &path).expect("copy");
+        StoredSnapshot { meta, guard: machine.0.dir.guard(path) }
     };
     let other =
         copy("tmp-other", SnapshotMeta { last_log_id: Some(entry(1).log_id), ..snapshot.meta.clone() });

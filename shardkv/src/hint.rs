@@ -1,6 +1,7 @@
 //! What a client hears from a group that does not serve a shard: whom to ask instead. Clients must always be able to
 //! find the server when there is one.
 
+use flotilla_types::planted::{self, Bug};
 use flotilla_types::{GroupId, ShardId};
 
 use crate::api::{Code, Hint, Reply};
@@ -69,6 +70,7 @@ impl ShardKv {
     pub(crate) fn served(&self, shard: ShardId, reply: Reply) -> Reply {
         let state = self.state(shard);
         let config = match &state.phase {
+            Some(Phase::BePulling(moving)) if planted::is(Bug::NewConfigInAnswer) => moving.config,
             Some(Phase::BePulling(moving)) => moving.config.saturating_sub(1),
             _ => self.config().get(),
         };

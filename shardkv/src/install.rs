@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use flotilla_types::planted::{self, Bug};
 use flotilla_types::{ConfigNum, EngineError, GroupId, ShardId, Txn, shard_of_key};
 
 use crate::api::{Chunk, Code, Last, Reply, Row, RowKind, TransferCursor, TransferPhase};
@@ -67,10 +68,14 @@ impl ShardKv {
         cursor: Option<&TransferCursor>,
     ) -> Option<Pulling> {
         let state = self.shards.get(shard)?;
+        if planted::is(Bug::InstallTwice) && state.serves() && state.acquired == config.get() {
+            return Some(Pulling::default());
+        }
         let Some(Phase::Pulling(pulling)) = &state.phase else { return None };
         let start = TransferCursor::default();
         let (here, there) = (pulling.cursor.as_ref().unwrap_or(&start), cursor.unwrap_or(&start));
-        (state.acquired == config.get() && here == there).then(|| pulling.clone())
+        let fits = here == there || planted::is(Bug::InstallTwice);
+        (state.acquired == config.get() && fits).then(|| pulling.clone())
     }
 
     fn owe(&mut self, rows: &mut Txn<'_>, config: ConfigNum, shard: ShardId, from: GroupId) {
@@ -82,7 +87,9 @@ impl ShardKv {
 // Pulling -> Serving (Gcing, by the debt). Counter, time and floor only grow, so that no version comes twice, nothing
 // expired comes back and no forgotten retry looks new.
 fn crown(state: &mut crate::state::ShardState, last: Last) {
-    state.counter = state.counter.max(last.counter);
+    if !planted::is(Bug::CounterNotMoved) {
+        state.counter = state.counter.max(last.counter);
+    }
     state.time_ms = state.time_ms.max(last.time_ms);
     state.floor_ms = state.floor_ms.max(last.floor_ms);
     state.handed_to = 0;

@@ -10,6 +10,7 @@
 //! applied twice.)
 
 use bytes::Bytes;
+use flotilla_types::planted::{self, Bug};
 use flotilla_types::{ClientId, EngineError, Reader};
 
 use crate::api::{Code, Reply, RowKind, WriteId};
@@ -45,6 +46,9 @@ impl ShardTxn<'_, '_> {
         }
         let stored = self.session(Lane { client: ClientId(id.client), lane: id.lane })?;
         let live = stored.as_ref().filter(|row| row.issued_at_ms > self.state.floor_ms);
+        if planted::is(Bug::DedupAtPropose) {
+            return Ok(Recall::New(stored));
+        }
         Ok(match live.map(|row| id.seq.cmp(&row.seq)) {
             Some(std::cmp::Ordering::Equal) => match stored {
                 Some(row) => Recall::Again(row),

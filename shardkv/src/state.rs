@@ -1,5 +1,6 @@
 //! The state of the group and of each shard, as stored and as mirrored in memory (they are one type).
 
+use flotilla_types::planted::{self, Bug};
 use flotilla_types::{ConfigNum, GroupId, ShardId};
 
 use crate::api::{ShardPhase, TransferCursor};
@@ -122,7 +123,7 @@ impl ShardState {
     pub fn serves(&self) -> bool {
         match &self.phase {
             Some(Phase::Serving(_)) => true,
-            Some(Phase::BePulling(moving)) => !moving.sealed,
+            Some(Phase::BePulling(moving)) => !moving.sealed || planted::is(Bug::ServesAfterSeal),
             Some(Phase::Pulling(_)) | None => false,
         }
     }

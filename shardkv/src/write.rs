@@ -6,6 +6,7 @@
 //! (at most one at any configuration) the session decides first, so that a retry hears the answer it missed whatever
 //! has happened to the key since.
 
+use flotilla_types::planted::{self, Bug};
 use flotilla_types::{EngineError, Txn};
 
 use crate::api::command::Write;
@@ -51,8 +52,17 @@ impl ShardTxn<'_, '_> {
             Recall::New(before) => {
                 let (reply, staging) = self.stage(&write.op)?;
                 let Some(staging) = staging else { return Ok(reply) };
+                if planted::is(Bug::WrongGroupAfterApplying) && self.state.moving_at().is_some() {
+                    return staging.commit(self).map(|()| Reply::refused(Code::WrongGroup, "planted"));
+                }
+                let too_early = planted::hash_order();
+                if too_early {
+                    self.remember(write.id, before.clone(), &reply)?;
+                }
                 staging.commit(self)?;
-                self.remember(write.id, before, &reply)?;
+                if !too_early {
+                    self.remember(write.id, before, &reply)?;
+                }
                 self.evict_sessions()?;
                 Ok(reply)
             }

@@ -2,13 +2,14 @@
 //!
 //! * [`model`]: the move protocol, explored exhaustively.
 //! * [`cluster`]: clusters of real processes; [`proxy`] makes the network between them bad; [`load`] makes traffic, [`crossing`] a slow move, [`rows`] data, [`raw`] ids of its own.
-//! * [`oracle`] and [`linearizable`] judge what clients were told; [`words`] is real input.
+//! * [`hostile`]: what no client would send.
+//! * [`oracle`] judges what appenders were told, `flotilla_checker` everybody else; [`words`] is real input.
 //!
 //! The scenarios themselves are in `tests/tests`, a file for each kind.
 
 pub mod cluster;
 pub mod crossing;
-pub mod linearizable;
+pub mod hostile;
 pub mod load;
 pub mod model;
 pub mod oracle;

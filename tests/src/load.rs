@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use flotilla_client::{Cas, Client, ClientError, Expected};
+use flotilla_checker::record::{Action, Answer, Expected, Operation, Outcome as Heard, Text};
+use flotilla_client::{Cas, Client, ClientError, Written};
 use rand::Rng;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
-use crate::linearizable::{Action, Operation};
 use crate::oracle::{History, Outcome, sent};
 
 /// Between two appends of one appender: ten of them still make thousands, and leave the machine to the cluster.
@@ -168,7 +167,7 @@ impl Sharer {
     async fn run(self, each: usize, stop: CancellationToken) -> Vec<Operation> {
         let mut history = Vec::new();
         // What this client saw last, so that some of its swaps fit.
-        let mut seen: Option<Vec<u8>> = None;
+        let mut seen: Option<Text> = None;
         for at in 0..each {
             if stop.is_cancelled() {
                 break;
@@ -177,80 +176,78 @@ impl Sharer {
                 let mut rng = rand::rng();
                 (self.keys[rng.random_range(0..self.keys.len())].clone(), rng.random_range(0..100))
             };
-            let operation = self.one(key, dice, format!("{}.{at};", self.id), &mut seen).await;
-            history.extend(operation);
+            let action = action(dice, format!("{}.{at};", self.id), &seen);
+            let operation = self.one(key, action).await;
+            if let (Action::Get, Heard::Ok(answer)) = (&operation.action, &operation.outcome) {
+                seen.clone_from(&answer.value);
+            }
+            history.push(operation);
             sleep(PAUSE).await;
         }
         history
     }
 
-    /// Does one operation; nothing to note if it was definitely refused.
-    async fn one(
-        &self,
-        key: String,
-        dice: u32,
-        word: String,
-        seen: &mut Option<Vec<u8>>,
-    ) -> Option<Operation> {
-        let called = self.now();
-        let word = word.into_bytes();
-        let heard = match dice {
-            0..40 => self.get(&key, seen).await,
-            40..70 => {
-                let answer = self.client.append(key.clone(), word.clone()).await;
-                heard(answer.map(|written| written.version), Action::Append(word))
-            }
-            70..85 => {
-                let answer = self.client.put(key.clone(), word.clone()).await;
-                heard(answer.map(|written| written.version), Action::Put(word))
-            }
-            85..90 => self.delete(&key).await,
-            _ => self.swap(&key, seen.clone(), word).await,
+    /// Does one operation and writes down what was heard.
+    async fn one(&self, key: String, action: Action) -> Operation {
+        let called_ns = self.now();
+        let answer = self.ask(key.clone(), &action).await;
+        let returned_ns = Some(self.now());
+        let (returned_ns, outcome) = match answer {
+            Ok(answer) => (returned_ns, Heard::Ok(answer)),
+            Err(error) if error.is_indeterminate() => (None, Heard::Unknown { why: error.to_string() }),
+            Err(error) => (returned_ns, Heard::Fail { why: error.to_string() }),
         };
-        let (action, answered, version) = heard?;
-        let returned = answered.then(|| self.now());
-        Some(Operation { key: key.into_bytes(), action, called, returned, version })
+        Operation { client: self.id as u64, key: key.into(), action, called_ns, returned_ns, outcome }
     }
 
     fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_nanos()).expect("a test ends within centuries")
     }
 
-    async fn get(&self, key: &str, seen: &mut Option<Vec<u8>>) -> Option<Heard> {
-        // A read that failed says nothing.
-        let read = self.client.read(key.to_owned()).await.ok()?;
-        let value = read.value.map(|value| value.to_vec());
-        seen.clone_from(&value);
-        Some((Action::Get(value), true, Some(read.version)))
-    }
-
-    async fn delete(&self, key: &str) -> Option<Heard> {
-        match self.client.delete(key.to_owned()).await {
-            Ok(written) => Some((Action::Delete(Some(written.is_some())), true, written.map(|w| w.version))),
-            Err(error) => error.is_indeterminate().then_some((Action::Delete(None), false, None)),
+    async fn ask(&self, key: String, action: &Action) -> Result<Answer, ClientError> {
+        match action {
+            Action::Get => {
+                let read = self.client.read(key).await?;
+                let (value, version) = (read.value.map(Text), Some(read.version));
+                Ok(Answer { value, done: true, version, config: Some(read.config), gid: Some(read.gid) })
+            }
+            Action::Put { value } => Ok(written(self.client.put(key, value.0.clone()).await?)),
+            Action::Append { value } => Ok(written(self.client.append(key, value.0.clone()).await?)),
+            Action::Delete => Ok(self.client.delete(key).await?.map(written).unwrap_or_default()),
+            Action::Swap { expected, new } => {
+                let (expected, new) = (wanted(expected), new.as_ref().map(|text| text.0.clone()));
+                Ok(match self.client.compare_and_set(key, expected, new).await? {
+                    Cas::Done(done) => written(done),
+                    Cas::Failed { version } => Answer { version: Some(version), ..Answer::default() },
+                })
+            }
         }
-    }
-
-    async fn swap(&self, key: &str, old: Option<Vec<u8>>, new: Vec<u8>) -> Option<Heard> {
-        let expected = old.clone().map_or(Expected::Absent, |old| Expected::Value(Bytes::from(old)));
-        let answer =
-            self.client.compare_and_set(key.to_owned(), expected, Some(Bytes::from(new.clone()))).await;
-        let (done, version) = match answer {
-            Ok(Cas::Done(written)) => (Some(true), Some(written.version)),
-            Ok(Cas::Failed { version }) => (Some(false), Some(version)),
-            Err(error) if error.is_indeterminate() => (None, None),
-            Err(_) => return None,
-        };
-        Some((Action::Swap { old, new, done }, done.is_some(), version))
     }
 }
 
-/// What was done, whether an answer came, and its version.
-type Heard = (Action, bool, Option<u64>);
-
-fn heard(answer: Result<u64, ClientError>, action: Action) -> Option<Heard> {
-    match answer {
-        Ok(version) => Some((action, true, Some(version))),
-        Err(error) => error.is_indeterminate().then_some((action, false, None)),
+fn action(dice: u32, word: String, seen: &Option<Text>) -> Action {
+    let value = Text::from(word);
+    match dice {
+        0..40 => Action::Get,
+        40..70 => Action::Append { value },
+        70..85 => Action::Put { value },
+        85..90 => Action::Delete,
+        _ => {
+            let expected = seen.clone().map_or(Expected::Absent, Expected::Value);
+            Action::Swap { expected, new: Some(value) }
+        }
     }
+}
+
+fn wanted(expected: &Expected) -> flotilla_client::Expected {
+    match expected {
+        Expected::Absent => flotilla_client::Expected::Absent,
+        Expected::Value(text) => flotilla_client::Expected::Value(text.0.clone()),
+        Expected::Version(version) => flotilla_client::Expected::Version(*version),
+    }
+}
+
+fn written(written: Written) -> Answer {
+    let Written { version, config, gid } = written;
+    Answer { value: None, done: true, version: Some(version), config: Some(config), gid: Some(gid) }
 }

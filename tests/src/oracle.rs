@@ -4,7 +4,8 @@
 //! must then hold every acknowledged token exactly once and in order, a token of unknown outcome at most once and
 //! not before what was acknowledged when it was sent, and no token that was definitely refused.
 //!
-//! It does not check reads made under way, nor keys that several clients write: [`crate::linearizable`] does.
+//! It does not check reads made under way, nor keys that several clients write: the checkers of histories do
+//! (`flotilla_checker`), on the operations of [`crate::load::Sharers`].
 
 use std::collections::BTreeMap;
 

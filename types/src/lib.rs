@@ -8,6 +8,7 @@
 //!   which `apply` reads its own writes.
 //! * [`machine`]: state in, actions out, commands back: the one trait a Raft group replicates.
 //! * [`wire`]: how a replicated value becomes bytes.
+//! * [`planted`]: mistakes to be found; none, unless the program was built for that.
 //!
 //! Absent on purpose: clocks, randomness, I/O, hash-ordered collections. Time, ids and randomness
 //! arrive inside commands, so that every replica decides alike.
@@ -17,6 +18,7 @@ pub mod engine;
 pub mod ids;
 pub mod limits;
 pub mod machine;
+pub mod planted;
 pub mod slot;
 pub mod txn;
 pub mod wire;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flotilla_proto::env::Environment;
+use flotilla_proto::faults::mark;
 use flotilla_proto::kv_v1::op::Kind as OpKind;
 use flotilla_proto::kv_v1::{
     Code, Command as KvCommand, CommandRequest, Consistency, Op, Reply, ScanPage, command,
@@ -12,7 +13,7 @@ use flotilla_proto::kv_v1::{
 use flotilla_raft_store::Group;
 use flotilla_shardkv::api::{Answer, Query};
 use flotilla_shardkv::{Action, ShardKv};
-use flotilla_types::{GroupId, ShardId, shard_of_key};
+use flotilla_types::{GroupId, ShardId, Wire, planted, shard_of_key};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -76,7 +77,7 @@ impl Commands {
         }
         let Some(shard) = self.shard_of(&key) else { return self.not_here(gid) };
         match timeout_at(deadline, self.attempts(&group, shard, request, deadline)).await {
-            Ok(reply) => reply,
+            Ok(reply) => self.marked(reply),
             Err(_) => Reply {
                 gid: gid.get(),
                 ..Reply::refused(
@@ -84,6 +85,29 @@ impl Commands {
                     format!("group {gid} did not answer in time: the outcome is unknown"),
                 )
             },
+        }
+    }
+
+    /// Counts that `mark` was passed.
+    pub fn seen(&self, mark: &'static str) {
+        self.env.faults.seen(mark);
+    }
+
+    fn marked(&self, reply: Reply) -> Reply {
+        match reply.code() {
+            Code::WrongGroup => self.seen(mark::WRONG_GROUP_ANSWERED),
+            Code::SessionExpired => self.seen(mark::SESSION_EXPIRED_REFUSED),
+            _ => {}
+        }
+        reply
+    }
+
+    // The version of the key that a write names, if anybody counts: an answer that is no newer was remembered.
+    fn version_before(&self, group: &Group<ShardKv>, shard: ShardId, op: Option<&Op>) -> Option<u64> {
+        let key = op.filter(|_| self.env.faults.counts()).and_then(routing_key)?.clone();
+        match group.read_local(Query::Get { shard, key, now_ms: 0 }) {
+            Ok(Answer::Reply(reply)) if matches!(reply.code(), Code::Ok | Code::NoKey) => Some(reply.version),
+            _ => None,
         }
     }
 
@@ -168,10 +192,27 @@ impl Commands {
             now_ms: self.env.clock.now_ms(),
         };
         let gid = group.id().gid;
+        let edge = self.edge_key(request);
+        if let Some(reply) = planted::recall(edge).and_then(|reply| Reply::decode_from(reply.into()).ok()) {
+            return reply;
+        }
+        let before = self.version_before(group, shard, request.op.as_ref());
         match group.propose(KvCommand { kind: Some(command::Kind::Write(write)) }).await {
-            Ok(response) => response.reply.unwrap_or_default(),
+            Ok(response) => {
+                let reply = response.reply.unwrap_or_default();
+                if reply.code() == Code::Ok && before.is_some_and(|before| reply.version <= before) {
+                    self.seen(mark::DEDUP_HIT);
+                }
+                planted::remember(edge, || reply.to_bytes().to_vec());
+                reply
+            }
             Err(error) => propose_refusal(gid, error),
         }
+    }
+
+    fn edge_key(&self, request: &CommandRequest) -> planted::EdgeKey {
+        let id = request.id.unwrap_or_default();
+        [self.replicas.node().options.node.get(), id.client, id.lane.into(), id.seq]
     }
 
     // A read that would see a key expire commits a tick first; once is enough, time does not go back.

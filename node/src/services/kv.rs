@@ -126,7 +126,7 @@ impl ShardKvService for Kv {
         &self,
         request: Request<GetDigestRequest>,
     ) -> Result<Response<GetDigestResponse>, Status> {
-        status::digest(self.commands.replicas(), GroupId(request.get_ref().gid)).await.map(Response::new)
+        status::digest(self.commands.replicas(), GroupId(request.get_ref().gid)).map(Response::new)
     }
 }
 

@@ -6,11 +6,21 @@ use flotilla_shardkv::api::{Answer, Query};
 use flotilla_types::{GroupId, Machine};
 use tonic::Status;
 
+use crate::hosted::Hosted;
 use crate::process;
-use crate::replicas::{Hosted, Replicas};
+use crate::replicas::Replicas;
 
 /// Everything about this node; with `gid`, only that group's replica.
 pub fn node(replicas: &Replicas, gid: Option<u64>) -> GetStatusResponse {
+    GetStatusResponse {
+        memory_bytes: process::memory_bytes(),
+        storage_bytes: replicas.node().store.directory_bytes(),
+        ..report(replicas, gid)
+    }
+}
+
+/// The same without what the operating system would have to be asked.
+pub fn report(replicas: &Replicas, gid: Option<u64>) -> GetStatusResponse {
     let node = replicas.node();
     let known = node.topology.now();
     let mut problems = replicas.problems();
@@ -30,11 +40,10 @@ pub fn node(replicas: &Replicas, gid: Option<u64>) -> GetStatusResponse {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         disk: node.store.identity().disk.get(),
         uptime_ms: process::uptime_ms(node.started),
-        memory_bytes: process::memory_bytes(),
-        storage_bytes: process::directory_bytes(&node.options.dir),
         replicas: statuses,
         config: known.config.num,
         revision: known.directory.revision,
+        ..GetStatusResponse::default()
     }
 }
 
@@ -98,6 +107,7 @@ fn raft<M: Machine>(group: &Group<M>, id: ReplicaId) -> ReplicaStatus {
 /// A role, as `GetStatus` names it.
 pub fn role_name(role: Role) -> &'static str {
     match role {
+        Role::Starting => "starting",
         Role::Leader => "leader",
         Role::Follower => "follower",
         Role::Candidate => "candidate",
@@ -107,7 +117,7 @@ pub fn role_name(role: Role) -> &'static str {
 }
 
 /// A digest of the local replica's rows, with the applied index it belongs to.
-pub async fn digest(replicas: &Replicas, gid: GroupId) -> Result<GetDigestResponse, Status> {
+pub fn digest(replicas: &Replicas, gid: GroupId) -> Result<GetDigestResponse, Status> {
     let failed = |error: flotilla_raft_store::ReadError| Status::unavailable(error.to_string());
     if let Some(group) = replicas.shards(gid) {
         let (applied, answer) = group.read_local_at(Query::Digest).map_err(failed)?;

@@ -1,5 +1,6 @@
 //! What the new owner of a shard asks the old one: the next piece of its rows, and to delete them in the end.
 
+use flotilla_proto::faults::mark;
 use flotilla_proto::kv_v1::{
     Code, Command, DeleteShardsDataRequest, DeleteShardsDataResponse, GetShardsDataRequest,
     GetShardsDataResponse, Reply, TransferAnswer, command,
@@ -34,7 +35,10 @@ impl Commands {
                 let crc32c = crc32c::crc32c(&chunk);
                 GetShardsDataResponse { chunk, crc32c, ..GetShardsDataResponse::default() }
             }
-            Some(TransferAnswer::OutDated) => refused(Code::OutDated, "the move is over here"),
+            Some(TransferAnswer::OutDated) => {
+                self.seen(mark::STALE_CONFIG_REFUSED);
+                refused(Code::OutDated, "the move is over here")
+            }
             Some(TransferAnswer::NotReady) => refused(Code::NotReady, "not at that configuration yet"),
             Some(TransferAnswer::SealFirst) => refused(Code::NotReady, "the seal is not applied here yet"),
             None => refused(Code::NotReady, "the replica cannot read"),
@@ -48,7 +52,7 @@ impl Commands {
             cursor: request.cursor.clone(),
             now_ms: self.replicas().node().env.clock.now_ms(),
         };
-        self.commit(group, command::Kind::Seal(seal)).await
+        self.commit(group, command::Kind::Seal(seal)).await.inspect(|()| self.seen(mark::MOVE_SEALED))
     }
 
     /// The old owner deletes; repeats answer as the first time.
@@ -59,7 +63,10 @@ impl Commands {
         };
         let at = command::AtConfig { shard: request.shard, config: request.config };
         match self.commit(&group, command::Kind::DeleteShards(at)).await {
-            Ok(()) => DeleteShardsDataResponse::default(),
+            Ok(()) => {
+                self.seen(mark::MOVE_DELETED);
+                DeleteShardsDataResponse::default()
+            }
             Err(reply) => {
                 DeleteShardsDataResponse { code: reply.code, hint: reply.hint, message: reply.message }
             }

@@ -1,6 +1,5 @@
 //! A replica's directory: which database is live, which snapshot is kept, what is rubbish.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use bytes::Bytes;
 use super::engine::DataEngine;
 use crate::disk::Disk;
 use crate::error::StoreError;
-use crate::log::mark::sync_dir;
+use crate::files::{Files, OpenMode, sync_name, write_durably};
 use crate::log::record::{seal, unseal};
 
 const CURRENT: &str = "CURRENT";
@@ -26,19 +25,29 @@ struct Current {
 }
 
 /// A directory that is removed when the last user of it is gone, if it was doomed before.
-#[derive(Debug)]
 pub(crate) struct DirGuard {
     path: PathBuf,
+    disk: Arc<dyn Disk>,
     doomed: AtomicBool,
 }
 
+impl std::fmt::Debug for DirGuard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DirGuard").field("path", &self.path).field("doomed", &self.doomed).finish()
+    }
+}
+
 impl DirGuard {
-    pub fn new(path: PathBuf) -> Self {
-        Self { path, doomed: AtomicBool::new(false) }
+    pub fn new(path: PathBuf, disk: Arc<dyn Disk>) -> Self {
+        Self { path, disk, doomed: AtomicBool::new(false) }
     }
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub fn files(&self) -> &dyn Files {
+        self.disk.files()
     }
 
     pub fn doom(&self) {
@@ -54,7 +63,7 @@ impl DirGuard {
 impl Drop for DirGuard {
     fn drop(&mut self) {
         if self.doomed.load(Ordering::Acquire)
-            && let Err(error) = remove(&self.path)
+            && let Err(error) = remove(self.disk.files(), &self.path)
             && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(path = %self.path.display(), %error, "cannot remove a directory, the next start will");
@@ -62,15 +71,17 @@ impl Drop for DirGuard {
     }
 }
 
-/// Removes a directory so that a crash leaves all of it or something that is known to be rubbish.
-pub(crate) fn remove(path: &Path) -> io::Result<()> {
+/// Removes a directory so that a crash leaves all of it or something that is known to be rubbish. Its new name is synced
+/// before anything in it goes, and with it what took its place: else a power cut could bring back the old name, empty.
+pub(crate) fn remove(files: &dyn Files, path: &Path) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if name.starts_with(TEMPORARY) {
-        return fs::remove_dir_all(path);
+        return files.remove_dir_all(path);
     }
     let rubbish = path.with_file_name(format!("{TEMPORARY}gone-{name}"));
-    fs::rename(path, &rubbish)?;
-    fs::remove_dir_all(&rubbish)
+    files.rename(path, &rubbish)?;
+    sync_name(files, &rubbish)?;
+    files.remove_dir_all(&rubbish)
 }
 
 /// An open data database. Fields drop in order: the engine closes before its directory goes.
@@ -96,18 +107,20 @@ impl ReplicaDir {
             let what = format!("{what} {}", path.display());
             move |source| StoreError::io(what, source)
         };
-        fs::create_dir_all(&path).map_err(failed("create"))?;
-        sync_dir(&path).map_err(failed("sync"))?;
-        let current = read_current(&path).map_err(|error| StoreError::stored(path.display(), error))?;
+        let files = disk.files();
+        files.create_dir_all(&path).map_err(failed("create"))?;
+        sync_name(files, &path).map_err(failed("sync"))?;
+        let current =
+            read_current(files, &path).map_err(|error| StoreError::stored(path.display(), error))?;
         let dir = Self {
             path: path.clone(),
-            disk,
+            disk: disk.clone(),
             current: current.unwrap_or(0).into(),
             temporary: AtomicU64::new(0),
         };
         dir.remove_rubbish().map_err(failed("clean"))?;
         let db = match current {
-            Some(number) if !dir.db_path(number).is_dir() => {
+            Some(number) if !files.is_dir(&dir.db_path(number)) => {
                 return Err(StoreError::corrupt(path.display(), format!("db-{number} is missing")));
             }
             Some(number) => dir.open_db(number)?,
@@ -121,16 +134,25 @@ impl ReplicaDir {
     }
 
     /// Whether there is a live database at `path`.
-    pub fn exists(path: &Path) -> bool {
-        path.join(CURRENT).is_file()
+    pub fn exists(files: &dyn Files, path: &Path) -> bool {
+        files.is_file(&path.join(CURRENT))
     }
 
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    pub fn disk(&self) -> &dyn Disk {
-        &*self.disk
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    fn files(&self) -> &dyn Files {
+        self.disk.files()
+    }
+
+    /// Guards a directory of this replica.
+    pub fn guard(&self, path: PathBuf) -> DirGuard {
+        DirGuard::new(path, self.disk.clone())
     }
 
     fn db_path(&self, number: u64) -> PathBuf {
@@ -140,7 +162,7 @@ impl ReplicaDir {
     fn open_db(&self, number: u64) -> Result<Db, StoreError> {
         let path = self.db_path(number);
         let engine = self.disk.open_data(&path).map_err(|error| StoreError::engine(path.display(), error))?;
-        Ok(Db { engine, guard: DirGuard::new(path) })
+        Ok(Db { engine, guard: self.guard(path) })
     }
 
     /// A path for something that is not finished. Rubbish after a crash.
@@ -154,10 +176,10 @@ impl ReplicaDir {
         let path = self.db_path(number);
         let failed =
             |source| StoreError::io(format!("copy {} to {}", from.display(), path.display()), source);
-        if path.exists() {
-            fs::remove_dir_all(&path).map_err(failed)?;
+        if self.files().is_dir(&path) {
+            self.files().remove_dir_all(&path).map_err(failed)?;
         }
-        copy_database(from, &path).map_err(failed)?;
+        copy_database(self.files(), from, &path).map_err(failed)?;
         self.open_db(number)
     }
 
@@ -169,7 +191,8 @@ impl ReplicaDir {
     }
 
     fn switch(&self, number: u64) -> io::Result<()> {
-        write_durably(&self.path.join(CURRENT), &seal(CURRENT.as_bytes(), &Current { db: number }))?;
+        let sealed = seal(CURRENT.as_bytes(), &Current { db: number });
+        write_durably(self.files(), &self.path.join(CURRENT), &sealed)?;
         self.current.store(number, Ordering::Release);
         Ok(())
     }
@@ -177,46 +200,35 @@ impl ReplicaDir {
     /// Removes what a crash left: databases that are not live, and everything unfinished.
     fn remove_rubbish(&self) -> io::Result<()> {
         let live = format!("db-{}", self.current.load(Ordering::Acquire));
-        for entry in fs::read_dir(&self.path)? {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
+        for entry in self.files().list(&self.path)? {
+            let name = entry.name;
             if name.starts_with(TEMPORARY) || (name.starts_with("db-") && name != live) {
-                fs::remove_dir_all(entry.path())?;
+                self.files().remove_dir_all(&self.path.join(name))?;
             }
         }
         Ok(())
     }
 }
 
-fn read_current(path: &Path) -> io::Result<Option<u64>> {
-    match fs::read(path.join(CURRENT)) {
+fn read_current(files: &dyn Files, path: &Path) -> io::Result<Option<u64>> {
+    match files.read(&path.join(CURRENT)) {
         Ok(bytes) => Ok(Some(unseal::<Current>(CURRENT.as_bytes(), &Bytes::from(bytes))?.db)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Replaces the file at `path` by one that holds `bytes`: afterwards the old or the new one is there, whole.
-pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    fs::write(&new, bytes)?;
-    fs::File::open(&new)?.sync_all()?;
-    fs::rename(&new, path)?;
-    sync_dir(path)
-}
-
 /// Copies a database that nobody writes. Table files never change, so they are linked; the rest is copied.
-pub(crate) fn copy_database(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        let table = entry.path().extension().is_some_and(|extension| extension == "sst");
-        if !(table && fs::hard_link(entry.path(), &target).is_ok()) {
-            fs::copy(entry.path(), &target)?;
-            fs::File::open(&target)?.sync_all()?;
+pub(crate) fn copy_database(files: &dyn Files, from: &Path, to: &Path) -> io::Result<()> {
+    files.create_dir(to)?;
+    for entry in files.list(from)? {
+        let (source, target) = (from.join(&entry.name), to.join(&entry.name));
+        let table = source.extension().is_some_and(|extension| extension == "sst");
+        if !(table && files.hard_link(&source, &target).is_ok()) {
+            files.copy(&source, &target)?;
+            files.open(&target, OpenMode::Read)?.sync()?;
         }
     }
-    fs::File::open(to)?.sync_all()?;
-    sync_dir(to)
+    files.sync_dir(to)?;
+    sync_name(files, to)
 }

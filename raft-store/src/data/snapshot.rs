@@ -1,24 +1,25 @@
 //! Snapshots: checkpoints of a data database, kept as directories of files.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use flotilla_proto::faults::mark;
 use flotilla_proto::raft_v1 as pb;
+use flotilla_types::planted::{self, Bug};
 use flotilla_types::{EngineError, Machine};
 
-use super::dir::{DirGuard, ReplicaDir, TEMPORARY, copy_database, remove, write_durably};
+use super::dir::{DirGuard, ReplicaDir, TEMPORARY, copy_database, remove};
 use super::view::{Applied, MachineRows, Replica};
 use crate::convert;
 use crate::error::StoreError;
-use crate::log::mark::sync_dir;
+use crate::files::{Files, sync_name, write_durably};
 use crate::log::record::{seal, unseal};
 use crate::raft_types::SnapshotMeta;
 
 /// The file beside a snapshot's own that says what it holds.
-const META: &str = "META";
+pub(crate) const META: &str = "META";
 const PREFIX: &str = "snapshot-";
 
 /// A snapshot on disk. Shared by Raft and by whoever sends it; a superseded one goes with its last user.
@@ -36,10 +37,15 @@ impl StoredSnapshot {
         self.guard.path()
     }
 
+    /// The files that its directory is one of.
+    pub fn disk_files(&self) -> &dyn Files {
+        self.guard.files()
+    }
+
     /// The name of its directory.
     fn name(meta: &SnapshotMeta) -> String {
         match &meta.last_log_id {
-            Some(id) => format!("{PREFIX}{}-{}-{}", id.index, id.leader_id.term, id.leader_id.node_id),
+            Some(id) => format!("{PREFIX}{}-{}", id.index, id.leader_id.term),
             None => format!("{PREFIX}empty"),
         }
     }
@@ -48,21 +54,20 @@ impl StoredSnapshot {
     pub fn find(dir: &ReplicaDir) -> Result<Option<SnapshotHandle>, StoreError> {
         let failed = |source| StoreError::io(format!("list {}", dir.path().display()), source);
         let mut found: Option<SnapshotHandle> = None;
-        for entry in fs::read_dir(dir.path()).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX)) {
-                continue;
-            }
-            let meta = match read_meta(&path) {
+        let files = dir.disk().files();
+        let all = files.list(dir.path()).map_err(failed)?.into_iter();
+        for entry in all.filter(|entry| entry.name.starts_with(PREFIX)) {
+            let path = dir.path().join(entry.name);
+            let meta = match read_meta(files, &path) {
                 Ok(meta) => meta,
                 // The meta is there before the name is: this one was being removed.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    DirGuard::new(path).doom();
+                    dir.guard(path).doom();
                     continue;
                 }
                 Err(error) => return Err(StoreError::stored(path.display(), error)),
             };
-            let this = Arc::new(Self { meta, guard: DirGuard::new(path) });
+            let this = Arc::new(Self { meta, guard: dir.guard(path) });
             let newer = found.as_ref().is_none_or(|other| other.meta.last_log_id < this.meta.last_log_id);
             let older = if newer { found.replace(this) } else { Some(this) };
             older.iter().for_each(|older| older.guard.doom());
@@ -73,33 +78,27 @@ impl StoredSnapshot {
     /// Gives the finished database in `from` its name as a snapshot.
     fn keep(dir: &ReplicaDir, from: &Path, meta: SnapshotMeta) -> io::Result<SnapshotHandle> {
         let sealed = seal(META.as_bytes(), &convert::snapshot_meta(&meta));
-        write_durably(&from.join(META), &sealed)?;
+        let files = dir.disk().files();
+        write_durably(files, &from.join(META), &sealed)?;
         let path = dir.path().join(Self::name(&meta));
-        if path.exists() {
-            remove(&path)?;
+        if files.is_dir(&path) {
+            remove(files, &path)?;
         }
-        fs::rename(from, &path)?;
-        sync_dir(&path)?;
-        Ok(Arc::new(Self { meta, guard: DirGuard::new(path) }))
+        files.rename(from, &path)?;
+        sync_name(files, &path)?;
+        Ok(Arc::new(Self { meta, guard: dir.guard(path) }))
     }
 
     /// The names and sizes of the files to send.
     pub fn files(&self) -> io::Result<Vec<(String, u64)>> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(self.path())? {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name != META && entry.file_type()?.is_file() {
-                files.push((name, entry.metadata()?.len()));
-            }
-        }
-        files.sort();
-        Ok(files)
+        let all = self.disk_files().list(self.path())?.into_iter();
+        let own = all.filter(|entry| entry.name != META && !entry.is_dir);
+        Ok(own.map(|entry| (entry.name, entry.bytes)).collect())
     }
 }
 
-fn read_meta(path: &Path) -> io::Result<SnapshotMeta> {
-    let stored = Bytes::from(fs::read(path.join(META))?);
+fn read_meta(files: &dyn Files, path: &Path) -> io::Result<SnapshotMeta> {
+    let stored = Bytes::from(files.read(&path.join(META))?);
     let meta = unseal::<pb::SnapshotMeta>(META.as_bytes(), &stored)?;
     convert::snapshot_meta_from(meta).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
@@ -109,7 +108,7 @@ impl<M: Machine> Replica<M> {
     pub fn build_snapshot(&self) -> io::Result<SnapshotHandle> {
         let db = self.view.read().db.clone();
         let path = self.dir.temporary();
-        let rubbish = DirGuard::new(path.clone());
+        let rubbish = self.dir.guard(path.clone());
         rubbish.doom();
         db.engine.checkpoint(&path).map_err(crate::error::engine_io)?;
         // The checkpoint itself knows which moment it is of.
@@ -120,6 +119,7 @@ impl<M: Machine> Replica<M> {
         }
         let snapshot = StoredSnapshot::keep(&self.dir, &path, meta)?;
         rubbish.spare();
+        self.faults.seen(mark::SNAPSHOT_BUILT);
         Ok(self.supersede(snapshot))
     }
 
@@ -159,7 +159,11 @@ impl<M: Machine> Replica<M> {
     pub fn install_snapshot(&self, meta: &SnapshotMeta, data: &StoredSnapshot) -> io::Result<()> {
         let snapshot = self.own_snapshot(meta, data)?;
         let db = self.dir.adopt(snapshot.path()).map_err(io::Error::other)?;
-        let view = Self::load(&self.options, db).map_err(crate::error::engine_io)?;
+        planted::forget_sessions(&*db.engine);
+        let mut view = Self::load(&self.options, db).map_err(crate::error::engine_io)?;
+        if planted::is(Bug::StaleAfterSnapshot) {
+            view.machine = self.machine();
+        }
         let found =
             SnapshotMeta { last_log_id: view.applied.last, last_membership: view.applied.membership.clone() };
         if found != *meta {
@@ -172,6 +176,7 @@ impl<M: Machine> Replica<M> {
         old.guard.doom();
         drop(old);
         self.supersede(snapshot);
+        self.faults.seen(mark::SNAPSHOT_INSTALLED);
         Ok(())
     }
 
@@ -204,7 +209,7 @@ impl<M: Machine> Replica<M> {
 
     fn copied(&self, from: &Path) -> io::Result<PathBuf> {
         let path = self.dir.temporary();
-        copy_database(from, &path)?;
+        copy_database(self.dir.disk().files(), from, &path)?;
         Ok(path)
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use flotilla_proto::faults::Faults;
 use flotilla_proto::raft_v1 as pb;
 use flotilla_types::engine::{Reader, Rows};
 use flotilla_types::{EngineError, Machine, WriteBatch};
@@ -94,6 +95,7 @@ pub(crate) struct Replica<M: Machine> {
     pub garbage: watch::Sender<(u64, u64)>,
     /// Whether entries may be left out in apply. Raft never does; openraft's storage suite does.
     pub allows_gaps: bool,
+    pub faults: Faults,
     /// Nothing is applied or installed any more. Changes under the lock of `view`.
     closed: AtomicBool,
 }
@@ -124,6 +126,7 @@ impl<M: Machine> Replica<M> {
             applied_next: watch::Sender::new(next),
             garbage: watch::Sender::new((0, mark)),
             allows_gaps: false,
+            faults: Faults::none(),
             closed: AtomicBool::new(false),
         })
     }
@@ -163,7 +166,7 @@ impl<M: Machine> Replica<M> {
     pub fn close(&self) {
         let mut view = self.view.write();
         self.closed.store(true, Ordering::Release);
-        let guard = super::dir::DirGuard::new(view.db.guard.path().to_owned());
+        let guard = self.dir.guard(view.db.guard.path().to_owned());
         let closed = Arc::new(Db { engine: Arc::new(super::engine::Closed), guard });
         let open = std::mem::replace(&mut view.db, closed);
         drop(view);

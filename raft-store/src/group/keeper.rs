@@ -7,7 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flotilla_proto::faults::{Faults, site};
 use flotilla_types::Machine;
+use flotilla_types::planted::{self, Bug};
 use openraft::Raft;
 use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::watch;
@@ -20,11 +22,14 @@ use crate::raft_types::C;
 
 /// How long to wait for a snapshot before looking again.
 const BUILD_PATIENCE: Duration = Duration::from_secs(60);
+/// What is enough for a snapshot on a simulation's bad days.
+const EARLY_ENTRIES: u64 = 10;
 
 pub(crate) struct Keeper<M: Machine> {
     pub raft: Raft<C, StateMachine<M>>,
     pub log: Arc<ReplicaLog>,
     pub limits: GroupLimits,
+    pub faults: Faults,
 }
 
 impl<M: Machine> Keeper<M> {
@@ -46,6 +51,7 @@ impl<M: Machine> Keeper<M> {
         let entries = applied.saturating_sub(self.snapshot_next());
         entries >= self.limits.snapshot_entries.max(1)
             || (entries > 0 && self.log.appended_bytes() >= self.limits.snapshot_log_bytes)
+            || (entries >= EARLY_ENTRIES && self.faults.fires(site::EARLY_SNAPSHOT))
     }
 
     /// The index after the last snapshot's.
@@ -70,7 +76,13 @@ impl<M: Machine> Keeper<M> {
     }
 
     pub async fn purge(&self) -> bool {
-        let keeping = self.log.purge_keeping(self.limits.keep_entries, self.limits.keep_bytes);
+        if planted::is(Bug::PurgeBeforeSnapshot)
+            && let Some(applied) = self.raft.metrics().borrow_watched().last_applied
+        {
+            self.log.purge(applied);
+        }
+        let keep_entries = self.faults.choose(site::GREEDY_PURGE, self.limits.keep_entries, 0);
+        let keeping = self.log.purge_keeping(keep_entries, self.limits.keep_bytes);
         match self.snapshot_next().checked_sub(1).zip(keeping) {
             Some((snapshot, keeping)) => {
                 let upto = snapshot.min(keeping);

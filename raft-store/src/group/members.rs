@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use flotilla_proto::faults::mark;
 use flotilla_types::{Machine, MemberId};
 use openraft::ChangeMembers;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -67,7 +68,8 @@ impl<M: Machine> Group<M> {
     /// Makes exactly `voters` the voters. New ones must be learners; those that are left out are removed.
     pub async fn change_members(&self, voters: BTreeSet<MemberId>) -> Result<(), MemberError> {
         let change = ChangeMembers::ReplaceAllVoters(voters);
-        self.raft().change_membership(change, false).await.map(drop).map_err(member_error)
+        let changed = self.raft().change_membership(change, false).await.map(drop).map_err(member_error);
+        changed.inspect(|()| self.inner.faults.seen(mark::REPLICA_REPLACED))
     }
 
     /// Removes members that do not vote.
@@ -120,11 +122,24 @@ impl<M: Machine> Group<M> {
         let taken = |now: &super::progress::Progress| {
             now.role != Role::Leader && now.leader.as_ref().is_some_and(|(id, _)| *id != self.id().member)
         };
-        Ok(tokio::time::timeout(patience, progress.wait_for(taken)).await.is_ok())
+        let handed_over = tokio::time::timeout(patience, progress.wait_for(taken)).await.is_ok();
+        if handed_over {
+            self.inner.faults.seen(mark::LEADER_HANDED_OVER);
+        }
+        Ok(handed_over)
+    }
+
+    /// Asks the voter that is least behind to lead, and waits as [`Group::transfer_leader`] does. Whether it worked;
+    /// also if there is nobody else to lead.
+    pub async fn hand_over(&self) -> Result<bool, MemberError> {
+        match self.successor() {
+            Some(successor) => self.transfer_leader(successor).await,
+            None => Ok(true),
+        }
     }
 
     /// The voter that is least behind, other than this replica.
-    pub(crate) fn successor(&self) -> Option<MemberId> {
+    fn successor(&self) -> Option<MemberId> {
         let members = self.members();
         let lag = self.lag();
         let other = |id: &&MemberId| **id != self.id().member;

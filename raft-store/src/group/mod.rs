@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_proto::env::Spawner;
+use flotilla_proto::faults::Faults;
 use flotilla_types::Machine;
 use openraft::Raft;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -76,6 +77,7 @@ pub(crate) struct Inner<M: Machine> {
     progress: watch::Receiver<Progress>,
     stopped: watch::Receiver<Option<String>>,
     spawner: Spawner,
+    faults: Faults,
     store: Arc<Store>,
     claim: Mutex<Option<Claim>>,
 }
@@ -185,6 +187,7 @@ impl<M: Machine> Group<M> {
             raft: self.raft().clone(),
             log: self.inner.log.clone(),
             limits: self.inner.limits.clone(),
+            faults: self.inner.faults.clone(),
         };
         // Raft's own numbers lag behind what was answered; the replica's do not.
         let news = *self.inner.replica.applied_next.borrow() > keeper.snapshot_next();
@@ -212,18 +215,30 @@ impl<M: Machine> Group<M> {
     /// Hands leadership over if others can take it, stops, and closes the replica's files. The data stays; reads fail
     /// from then on.
     pub async fn shutdown(&self) {
-        if self.is_leader()
-            && let Some(successor) = self.successor()
-            && !self.transfer_leader(successor).await.unwrap_or(false)
-        {
+        if self.is_leader() && self.hand_over().await == Ok(false) {
             tracing::info!(replica = %self.id(), "nobody took over in time");
         }
+        self.halt().await;
+        self.flush();
+        self.close();
+    }
+
+    /// Stops and closes without handing over or flushing: what a simulation calls a crash, after it has cut the replica
+    /// off from its disk and its peers.
+    pub async fn crash(&self) {
+        self.halt().await;
+        self.close();
+    }
+
+    async fn halt(&self) {
         self.inner.handler.stop.cancel();
         if let Err(error) = self.raft().shutdown().await {
             tracing::warn!(replica = %self.id(), %error, "raft did not stop cleanly");
         }
         self.inner.spawner.stop().await;
-        self.flush();
+    }
+
+    fn close(&self) {
         self.inner.replica.close();
         self.inner.claim.lock().take();
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_proto::env::Environment;
+use flotilla_proto::faults::Faults;
 use flotilla_types::Machine;
 use openraft::Raft;
 use parking_lot::Mutex;
@@ -40,12 +41,14 @@ impl<M: Machine> Group<M> {
         let GroupOptions { replica: id, machine, timings, limits } = options;
         let config = Arc::new(raft_config(id.to_string(), &timings)?);
         let claim = store.claim(id)?;
-        let (log, replica) = open_storage::<M>(id, machine, store, limits.tail_bytes_max).await?;
+        let faults = env.faults.clone();
+        let (log, replica) = open_storage::<M>(id, machine, store, limits.tail_bytes_max, &faults).await?;
         let links = Links {
             network: env.network.clone(),
             cluster: store.identity().cluster,
             own: id,
             timings: timings.clone(),
+            faults: faults.clone(),
         };
         let state_machine = StateMachine(replica.clone());
         let raft = Raft::new(id.member, config, links, LogStore(log.clone()), state_machine);
@@ -56,14 +59,16 @@ impl<M: Machine> Group<M> {
         let (progress_sender, progress) = watch::channel(Progress::default());
         let (stopped_sender, stopped) = watch::channel(None);
         // Not under the group's spawner: it must live to say that the replica has stopped.
-        env.spawner.spawn(watch_metrics(raft.metrics(), progress_sender, stopped_sender));
-        let (proposals, coalesce) = Proposals::new(raft.clone(), progress.clone(), &limits, &timings);
+        env.spawner.spawn(watch_metrics(raft.metrics(), progress_sender, stopped_sender, faults.clone()));
+        let (proposals, coalesce) =
+            Proposals::new(raft.clone(), progress.clone(), &limits, &timings, faults.clone());
         spawner.spawn(coalesce);
         let (reads, read) =
             Reads::new(raft.clone(), replica.clone(), progress.clone(), &limits, &timings, spawner.clone());
         spawner.spawn(read);
         spawner.spawn(sweep_forever(replica.clone()));
-        let keeper = Keeper { raft: raft.clone(), log: log.clone(), limits: limits.clone() };
+        let keeper =
+            Keeper { raft: raft.clone(), log: log.clone(), limits: limits.clone(), faults: faults.clone() };
         spawner.spawn(keeper.run(progress.clone()));
         let handler = Arc::new(GroupHandler {
             raft: raft.clone(),
@@ -87,6 +92,7 @@ impl<M: Machine> Group<M> {
             progress,
             stopped,
             spawner,
+            faults,
             store,
             claim,
         };
@@ -102,13 +108,15 @@ async fn open_storage<M: Machine>(
     machine: M::Options,
     store: &Arc<Store>,
     tail_bytes_max: usize,
+    faults: &Faults,
 ) -> Result<Storage<M>, StoreError> {
     let name = || format!("replica {id}");
     let known = read_state(&*store.log, id).map_err(|error| StoreError::stored(name(), error))?.is_some();
     if !known && store.has_data(id) {
         return Err(StoreError::corrupt(name(), "its data is here and the log has forgotten it"));
     }
-    let log = ReplicaLog::open(id, store.log.clone(), store.writer.clone(), tail_bytes_max)?;
+    let mut log = ReplicaLog::open(id, store.log.clone(), store.writer.clone(), tail_bytes_max)?;
+    log.faults = faults.clone();
     let purged = log.bounds().purged;
     if purged.is_some() && !store.has_data(id) {
         return Err(StoreError::corrupt(
@@ -120,10 +128,11 @@ async fn open_storage<M: Machine>(
         let failed = |source| StoreError::io(format!("register {}", name()), source);
         log.register().await.map_err(failed)?;
     }
-    let replica = blocking(|| {
+    let mut replica = blocking(|| {
         let (dir, db) = ReplicaDir::open(store.replica_path(id), store.disk.clone())?;
         Replica::<M>::open(id, machine, dir, db)
     })?;
+    replica.faults = faults.clone();
     // A snapshot that was received but not yet installed counts: opening Raft installs it.
     let applied = replica.view.read().applied.last;
     let snapshot = replica.snapshot.lock().as_ref().and_then(|snapshot| snapshot.meta.last_log_id);

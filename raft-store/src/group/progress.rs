@@ -1,5 +1,6 @@
 //! What a replica is and how far it has got, as others may watch it.
 
+use flotilla_proto::faults::{Faults, mark};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{RaftMetrics, ServerState};
 use tokio::sync::watch;
@@ -10,8 +11,10 @@ use crate::raft_types::C;
 /// What a replica is in Raft's eyes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Role {
-    /// Receives the log and does not vote.
+    /// Has not heard of its log or of anybody yet.
     #[default]
+    Starting,
+    /// Receives the log and does not vote.
     Learner,
     /// Follows a leader.
     Follower,
@@ -53,8 +56,14 @@ pub(crate) fn progress(metrics: &RaftMetrics<C>) -> Progress {
         let peer = metrics.membership_config.get_node(&id)?;
         Some((id, peer.clone()))
     });
+    // What openraft says before it has read the disk must not pass for a term and members.
+    let starting = metrics.current_term == 0 && metrics.membership_config.log_id().is_none();
     Progress {
-        role: if metrics.running_state.is_err() { Role::Stopped } else { role(metrics.state) },
+        role: match metrics.state {
+            _ if metrics.running_state.is_err() => Role::Stopped,
+            ServerState::Learner if starting => Role::Starting,
+            state => role(state),
+        },
         term: metrics.current_term,
         leader,
         applied: metrics.last_applied.as_ref().map(|id| id.index),
@@ -67,6 +76,7 @@ pub(crate) async fn watch_metrics(
     mut metrics: openraft::alias::WatchReceiverOf<C, RaftMetrics<C>>,
     sender: watch::Sender<Progress>,
     stopped: watch::Sender<Option<String>>,
+    faults: Faults,
 ) {
     let reason = loop {
         let (now, running) = {
@@ -75,6 +85,9 @@ pub(crate) async fn watch_metrics(
         };
         sender.send_if_modified(|before| {
             let changed = *before != now;
+            if now.role == Role::Leader && before.role != Role::Leader {
+                faults.seen(mark::ELECTION_WON);
+            }
             *before = now;
             changed
         });

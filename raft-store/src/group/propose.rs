@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use flotilla_proto::faults::{Faults, site};
 use flotilla_proto::raft_v1 as pb;
 use flotilla_types::{Machine, Wire};
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -46,6 +47,7 @@ pub(crate) struct Proposals<M: Machine> {
     room: Arc<Semaphore>,
     progress: watch::Receiver<Progress>,
     limits: GroupLimits,
+    faults: Faults,
 }
 
 impl<M: Machine> Proposals<M> {
@@ -55,12 +57,14 @@ impl<M: Machine> Proposals<M> {
         progress: watch::Receiver<Progress>,
         limits: &GroupLimits,
         timings: &RaftTimings,
+        faults: Faults,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (queue, queued) = mpsc::channel(limits.queue_proposals_max.max(1));
         let room = Arc::new(Semaphore::new(limits.queue_bytes_max.min(Semaphore::MAX_PERMITS)));
         let patience = Duration::from_millis(timings.propose_ms_max);
-        let coalescer = Coalescer { raft, queued, waiting: None, limits: limits.clone(), patience };
-        let proposals = Self { queue, room, progress, limits: limits.clone() };
+        let limits = limits.clone();
+        let proposals = Self { queue, room, progress, limits: limits.clone(), faults: faults.clone() };
+        let coalescer = Coalescer { raft, queued, waiting: None, limits, patience, faults };
         (proposals, coalescer.run())
     }
 
@@ -75,6 +79,9 @@ impl<M: Machine> Proposals<M> {
         }
         check_readable::<M>(&commands)?;
         let full = || ProposeError::Overloaded { retry_after_ms: RETRY_AFTER_MS };
+        if self.faults.fires(site::REFUSED_PROPOSAL) {
+            return Err(full());
+        }
         let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
         let _room = self.room.clone().try_acquire_many_owned(permits).map_err(|_| full())?;
         let (reply, wait) = oneshot::channel();
@@ -84,7 +91,14 @@ impl<M: Machine> Proposals<M> {
             Err(mpsc::error::TrySendError::Full(_)) => return Err(full()),
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(ProposeError::Stopped),
         }
-        wait.await.unwrap_or_else(|_| Err(ProposeError::Unknown("the replica stopped".to_owned())))
+        let answer =
+            wait.await.unwrap_or_else(|_| Err(ProposeError::Unknown("the replica stopped".to_owned())));
+        match answer {
+            Ok(_) if self.faults.fires(site::LOST_PROPOSAL_ANSWER) => {
+                Err(ProposeError::Unknown("the answer was lost".to_owned()))
+            }
+            answer => answer,
+        }
     }
 
     /// Spares what would be refused anyway. openraft has the last word.
@@ -115,6 +129,7 @@ struct Coalescer<M: Machine> {
     waiting: Option<Proposal<M>>,
     limits: GroupLimits,
     patience: Duration,
+    faults: Faults,
 }
 
 impl<M: Machine> Coalescer<M> {
@@ -143,12 +158,14 @@ impl<M: Machine> Coalescer<M> {
     /// What is queued, up to the bounds of an entry. Proposals nobody waits for any more are dropped.
     fn entry(&mut self, first: Proposal<M>) -> Vec<Proposal<M>> {
         let (mut entry, mut bytes, mut commands) = (Vec::new(), 0, 0);
+        let tiny = self.faults.fires(site::TINY_ENTRY);
         let mut next = Some(first);
         while let Some(proposal) = next {
             if proposal.queued.elapsed() > self.patience {
                 let _ = proposal.reply.send(Err(ProposeError::Overloaded { retry_after_ms: RETRY_AFTER_MS }));
             } else if !proposal.reply.is_closed() {
-                let fits = bytes + proposal.bytes <= self.limits.entry_bytes
+                let fits = !tiny
+                    && bytes + proposal.bytes <= self.limits.entry_bytes
                     && commands + proposal.commands.len() <= self.limits.entry_commands_max;
                 if !fits && !entry.is_empty() {
                     self.waiting = Some(proposal);

@@ -10,8 +10,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use flotilla_proto::faults::{Faults, mark};
 use flotilla_proto::raft_v1 as pb;
 use flotilla_types::WriteOp;
+use flotilla_types::planted::{self, Bug};
 use parking_lot::Mutex;
 
 use super::engine::LogEngine;
@@ -38,6 +40,7 @@ pub(crate) struct ReplicaLog {
     state: Mutex<State>,
     /// The last operation that is on disk.
     durable: Arc<AtomicU64>,
+    pub faults: Faults,
 }
 
 #[derive(Default)]
@@ -83,7 +86,8 @@ impl ReplicaLog {
             last: stored.last.as_ref().map(convert::log_id_from),
             ..State::default()
         };
-        let log = Self { id, engine, writer, tail_bytes_max, state: state.into(), durable: Arc::default() };
+        let (state, durable, faults) = (state.into(), Arc::default(), Faults::none());
+        let log = Self { id, engine, writer, tail_bytes_max, state, durable, faults };
         log.check_ends()?;
         Ok(log)
     }
@@ -133,6 +137,9 @@ impl ReplicaLog {
         {
             let mut state = self.state.lock();
             state.vote = Some(vote);
+            if planted::is(Bug::VoteNotSynced) {
+                return Ok(());
+            }
             self.submit(&mut state, Vec::new(), Done::Signal(done));
         }
         wait.await.unwrap_or_else(|_| Err(io::Error::other("the log's writer died")))
@@ -143,7 +150,10 @@ impl ReplicaLog {
         self.state.lock().committed = committed;
     }
 
-    pub fn append(&self, entries: impl IntoIterator<Item = Entry>, done: Done) {
+    pub fn append(&self, entries: impl IntoIterator<Item = Entry>, mut done: Done) {
+        if planted::is(Bug::LogNotSynced) {
+            done = done.hasten();
+        }
         let mut rows = Vec::new();
         let mut kept = Vec::new();
         for entry in entries {
@@ -193,6 +203,8 @@ impl ReplicaLog {
         state.purged = Some(upto);
         state.generation += 1;
         self.submit(&mut state, rows, Done::Nobody);
+        drop(state);
+        self.faults.seen(mark::LOG_PURGED);
     }
 
     fn deletes(&self, range: Range<u64>) -> Vec<WriteOp> {

@@ -5,6 +5,7 @@ use std::io;
 use std::ops::{Bound, Range, RangeBounds};
 use std::sync::Arc;
 
+use flotilla_proto::faults::site;
 use futures::stream::{self, Stream};
 use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::{LogState, RaftLogReader};
@@ -59,7 +60,8 @@ impl RaftLogReader<C> for LogStore {
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
-        let entries = self.0.read(start..end, READ_BYTES)?;
+        let bytes_max = self.0.faults.choose(site::TINY_LOG_READ, READ_BYTES, 1);
+        let entries = self.0.read(start..end, bytes_max)?;
         match entries.first() {
             Some(first) if first.log_id.index == start => Ok(entries),
             // A leader that was deposed and has got a snapshot meanwhile: its readers end soon.

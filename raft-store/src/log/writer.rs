@@ -1,30 +1,46 @@
-//! Group commit: one thread takes everything that all groups have queued, writes it as one batch, syncs once and
+//! Group commit: one writer takes everything that all groups have queued, writes it as one batch, syncs once and
 //! then completes the callbacks in the order of the queue. The next batch forms during the sync; there is no timer.
 //!
 //! * First in, first out through one WAL: a vote is on disk before an append that was queued after it.
 //! * After a failed write nothing is written any more: the failure is every later caller's answer, and each replica
 //!   stops. (A failed fsync may have dropped the data; a second one that succeeds would prove nothing.)
 //! * The queue is bounded by who fills it: each group has two proposals and 64 requests of its leader in flight.
+//!
+//! In production the writer is a thread. In a simulation it is a task, which waits for the disk before it writes and
+//! again before it completes: so a crash may fall before or after durability, and always before the acknowledgement.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
+use flotilla_proto::env::Environment;
+use flotilla_types::planted::{self, Bug};
 use flotilla_types::{WriteBatch, WriteOp};
 use openraft::storage::IOFlushed;
 use parking_lot::{Condvar, Mutex};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::engine::LogEngine;
 use super::keys::LogKey;
 use super::mark::Mark;
 use super::record::{Round, seal};
+use crate::disk::Disk;
 use crate::raft_types::C;
 
 /// Where a round stops taking more.
 const ROUND_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Who writes the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Writer {
+    /// A thread of its own: production.
+    #[default]
+    Thread,
+    /// A task on the runtime that opens the store, which waits as the disk says: a simulation.
+    Task,
+}
 
 /// Who waits for an operation to be on disk.
 pub(crate) enum Done {
@@ -34,6 +50,17 @@ pub(crate) enum Done {
     Flushed(IOFlushed<C>),
     /// A task.
     Signal(oneshot::Sender<io::Result<()>>),
+}
+
+impl Done {
+    /// Says that it is on disk, whether it is or not: what is left is nobody's.
+    pub fn hasten(self) -> Self {
+        match self {
+            Done::Flushed(callback) => callback.io_completed(Ok(())),
+            other => return other,
+        }
+        Done::Nobody
+    }
 }
 
 /// Rows to write, in order.
@@ -62,10 +89,14 @@ pub(crate) struct LogWriter {
 
 struct Shared {
     queue: Mutex<Queue>,
+    /// Wakes the thread, or the task.
     wake: Condvar,
+    notify: Notify,
     rounds: Mutex<Rounds>,
-    /// Write in the caller's thread: a simulation must not depend on when a thread runs.
-    inline: bool,
+    /// There is no writer (any more) to wake: whoever queues something writes it.
+    alone: AtomicBool,
+    /// A write has failed.
+    poisoned: AtomicBool,
 }
 
 #[derive(Default)]
@@ -80,7 +111,11 @@ struct Rounds {
     mark: Option<Mark>,
     number: u64,
     poison: Option<(io::ErrorKind, String)>,
+    /// Written, and not yet acknowledged.
+    written: Vec<(LogOp, Written)>,
 }
+
+type Written = Result<(), (io::ErrorKind, String)>;
 
 impl LogWriter {
     /// Starts after round `number`.
@@ -88,17 +123,30 @@ impl LogWriter {
         engine: Arc<dyn LogEngine>,
         mark: Option<Mark>,
         number: u64,
-        inline: bool,
+        writer: Writer,
+        disk: &Arc<dyn Disk>,
+        env: &Environment,
     ) -> io::Result<Self> {
-        let rounds = Mutex::new(Rounds { engine, mark, number, poison: None });
-        let shared = Shared { queue: Mutex::default(), wake: Condvar::new(), rounds, inline };
-        let shared = Arc::new(shared);
+        let rounds = Mutex::new(Rounds { engine, mark, number, poison: None, written: Vec::new() });
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            notify: Notify::new(),
+            rounds,
+            alone: AtomicBool::new(false),
+            poisoned: AtomicBool::new(false),
+        });
         let run = shared.clone();
-        let thread = match inline {
-            true => None,
-            false => {
+        let thread = match writer {
+            Writer::Thread => {
                 let name = "flotilla-log".to_owned();
                 Some(std::thread::Builder::new().name(name).spawn(move || run.run())?)
+            }
+            Writer::Task => {
+                let task = Task(run);
+                let disk = disk.clone();
+                env.spawner.spawn(async move { task.run(&*disk).await });
+                None
             }
         };
         Ok(Self { shared, thread: Mutex::new(thread) })
@@ -114,11 +162,11 @@ impl LogWriter {
             }
             queue.ops.push_back(op);
         }
-        if self.shared.inline {
-            self.shared.drain();
-        } else {
-            self.shared.wake.notify_one();
+        if self.shared.alone.load(Ordering::Acquire) {
+            return self.shared.drain();
         }
+        self.shared.wake.notify_one();
+        self.shared.notify.notify_one();
     }
 
     /// Queues rows and waits until they are on disk.
@@ -128,15 +176,23 @@ impl LogWriter {
         wait.await.unwrap_or_else(|_| Err(io::Error::other("the log's writer died")))
     }
 
+    /// Whether a write has failed, after which none will succeed.
+    pub fn is_poisoned(&self) -> bool {
+        self.shared.poisoned.load(Ordering::Acquire)
+    }
+
     /// Writes what is queued, makes the mark durable and stops.
     pub fn close(&self) {
         self.shared.queue.lock().closed = true;
         self.shared.wake.notify_one();
+        self.shared.notify.notify_one();
         if let Some(thread) = self.thread.lock().take()
             && thread.join().is_err()
         {
             tracing::error!("the log's writer panicked");
         }
+        // What a task has left; a thread leaves nothing.
+        self.shared.drain();
         if let Some(mark) = &self.shared.rounds.lock().mark
             && let Err(error) = mark.sync()
         {
@@ -151,10 +207,44 @@ impl Drop for LogWriter {
     }
 }
 
+/// The writer as a task. However it ends, nobody waits for ever.
+struct Task(Arc<Shared>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.alone.store(true, Ordering::Release);
+        self.0.drain();
+    }
+}
+
+impl Task {
+    async fn run(&self, disk: &dyn Disk) {
+        let shared = &self.0;
+        loop {
+            let woken = shared.notify.notified();
+            let (empty, closed) = {
+                let queue = shared.queue.lock();
+                (queue.ops.is_empty(), queue.closed)
+            };
+            match (empty, closed) {
+                (true, true) => return,
+                (true, false) => woken.await,
+                (false, _) => {
+                    disk.ready().await;
+                    shared.write(shared.queue.lock().take());
+                    disk.ready().await;
+                    shared.acknowledge();
+                }
+            }
+        }
+    }
+}
+
 impl Shared {
     fn run(&self) {
         while let Some(ops) = self.take() {
-            self.rounds.lock().write(ops);
+            self.write(ops);
+            self.acknowledge();
         }
     }
 
@@ -170,14 +260,30 @@ impl Shared {
         Some(queue.take())
     }
 
-    fn drain(&self) {
+    fn write(&self, ops: Vec<LogOp>) {
         let mut rounds = self.rounds.lock();
+        rounds.write(ops);
+        self.poisoned.store(rounds.poison.is_some(), Ordering::Release);
+    }
+
+    /// Completes what was written. Outside the lock: a callback may queue more.
+    fn acknowledge(&self) {
+        let written = std::mem::take(&mut self.rounds.lock().written);
+        for (op, result) in written {
+            complete(op, &result);
+        }
+    }
+
+    fn drain(&self) {
         loop {
+            self.acknowledge();
+            let mut rounds = self.rounds.lock();
             let ops = self.queue.lock().take();
             if ops.is_empty() {
                 return;
             }
             rounds.write(ops);
+            self.poisoned.store(rounds.poison.is_some(), Ordering::Release);
         }
     }
 }
@@ -204,15 +310,14 @@ impl Rounds {
             None if rows.is_empty() => Ok(()),
             None => self.sync(rows).map_err(|error| (error.kind(), error.to_string())),
         };
+        let result = if planted::is(Bug::FsyncErrorSwallowed) { Ok(()) } else { result };
         if let Err(poison) = &result
             && self.poison.is_none()
         {
             tracing::error!(error = %poison.1, "the log cannot be written: every replica of this node stops");
             self.poison = Some(poison.clone());
         }
-        for op in ops {
-            complete(op, &result);
-        }
+        self.written.extend(ops.into_iter().map(|op| (op, result.clone())));
     }
 
     fn sync(&mut self, rows: Vec<WriteOp>) -> io::Result<()> {
@@ -227,7 +332,7 @@ impl Rounds {
     }
 }
 
-fn complete(op: LogOp, result: &Result<(), (io::ErrorKind, String)>) {
+fn complete(op: LogOp, result: &Written) {
     if let (Ok(()), Some((durable, number))) = (result, op.durable) {
         durable.store(number, Ordering::Release);
     }

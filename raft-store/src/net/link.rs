@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flotilla_proto::faults::Faults;
 use flotilla_proto::net::{GrpcService, Lane, Network};
 use flotilla_proto::raft_v1 as pb;
 use flotilla_proto::raft_v1::raft_service_client::RaftServiceClient;
@@ -37,6 +38,7 @@ pub(crate) struct Links {
     pub cluster: ClusterId,
     pub own: ReplicaId,
     pub timings: RaftTimings,
+    pub faults: Faults,
 }
 
 impl Links {

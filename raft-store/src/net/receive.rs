@@ -1,8 +1,5 @@
 //! Receiving a snapshot: every chunk is verified and in order, every file is synced, and only a whole one is kept.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,16 +10,17 @@ use tonic::{Status, Streaming};
 use crate::blocking::blocking;
 use crate::convert;
 use crate::data::dir::DirGuard;
-use crate::data::snapshot::{SnapshotHandle, StoredSnapshot};
+use crate::data::snapshot::{META, SnapshotHandle, StoredSnapshot};
+use crate::files::{File, OpenMode};
 use crate::raft_types::SnapshotMeta;
 
 const FILES_MAX: usize = 100_000;
 const NAME_BYTES_MAX: usize = 255;
 
-/// Receives the files that `begin` announced into `path`, which must not exist. The directory goes with the handle
+/// Receives the files that `begin` announced into the guarded directory, which must not exist. It goes with the handle
 /// unless the snapshot is installed.
 pub(crate) async fn receive(
-    path: PathBuf,
+    guard: DirGuard,
     begin: &pb::SnapshotBegin,
     frames: &mut Streaming<pb::SnapshotFrame>,
     patience: Duration,
@@ -30,7 +28,7 @@ pub(crate) async fn receive(
     let meta = begin.meta.clone().ok_or_else(|| Status::invalid_argument("snapshot meta is missing"))?;
     let meta =
         convert::snapshot_meta_from(meta).map_err(|error| Status::invalid_argument(error.to_string()))?;
-    let mut files = blocking(|| Files::create(path, begin))?;
+    let mut files = blocking(|| Received::create(guard, begin))?;
     loop {
         let frame = tokio::time::timeout(patience, frames.message()).await;
         let frame = frame.map_err(|_| Status::deadline_exceeded("no snapshot chunk in time"))??;
@@ -44,29 +42,28 @@ pub(crate) async fn receive(
 }
 
 /// The files received so far.
-struct Files {
+pub(crate) struct Received {
     guard: DirGuard,
     expected: Vec<pb::SnapshotFile>,
     /// The file being written, and how many bytes of it are there.
     current: usize,
     offset: u64,
-    open: Option<File>,
+    open: Option<Box<dyn File>>,
 }
 
-impl Files {
-    fn create(path: PathBuf, begin: &pb::SnapshotBegin) -> Result<Self, Status> {
+impl Received {
+    pub(crate) fn create(guard: DirGuard, begin: &pb::SnapshotBegin) -> Result<Self, Status> {
         if begin.files.len() > FILES_MAX || !begin.files.iter().all(|file| is_plain(&file.name)) {
             return Err(Status::invalid_argument("a snapshot's file names must be plain, and not too many"));
         }
-        fs::create_dir(&path)?;
-        let guard = DirGuard::new(path);
+        guard.files().create_dir(guard.path())?;
         guard.doom();
         let mut files = Self { guard, expected: begin.files.clone(), current: 0, offset: 0, open: None };
         files.complete()?;
         Ok(files)
     }
 
-    fn write(&mut self, chunk: &pb::SnapshotChunk) -> Result<(), Status> {
+    pub(crate) fn write(&mut self, chunk: &pb::SnapshotChunk) -> Result<(), Status> {
         let expected = self.expected.get(self.current).map(|file| file.bytes);
         let in_order = chunk.file as usize == self.current && chunk.offset == self.offset;
         let fits = expected.is_some_and(|bytes| self.offset + chunk.data.len() as u64 <= bytes);
@@ -76,14 +73,18 @@ impl Files {
         if crc32c::crc32c(&chunk.data) != chunk.checksum {
             return Err(Status::data_loss("a snapshot chunk fails its checksum"));
         }
-        let name = &self.expected[self.current].name;
-        let file = match &mut self.open {
+        let file = match self.open.take() {
             Some(file) => file,
-            closed => closed.insert(File::create_new(self.guard.path().join(name))?),
+            None => self.new_file(&self.expected[self.current].name)?,
         };
-        file.write_all(&chunk.data)?;
+        file.write_all_at(&chunk.data, self.offset)?;
+        self.open = Some(file);
         self.offset += chunk.data.len() as u64;
         self.complete()
+    }
+
+    fn new_file(&self, name: &str) -> std::io::Result<Box<dyn File>> {
+        self.guard.files().open(&self.guard.path().join(name), OpenMode::CreateNew)
     }
 
     /// Goes on to the next file while the present one is whole. An empty one is made here.
@@ -93,32 +94,37 @@ impl Files {
         {
             let file = match self.open.take() {
                 Some(file) => file,
-                None => File::create_new(self.guard.path().join(&expected.name))?,
+                None => self.new_file(&expected.name)?,
             };
-            file.sync_all()?;
+            file.sync()?;
             (self.current, self.offset) = (self.current + 1, 0);
         }
         Ok(())
     }
 
-    fn finish(self, end: &pb::SnapshotEnd, meta: SnapshotMeta) -> Result<SnapshotHandle, Status> {
-        let bytes: u64 = self.expected.iter().map(|file| file.bytes).sum();
-        if self.current != self.expected.len() || end.bytes != bytes {
+    pub(crate) fn finish(self, end: &pb::SnapshotEnd, meta: SnapshotMeta) -> Result<SnapshotHandle, Status> {
+        let bytes = self.expected.iter().try_fold(0u64, |sum, file| sum.checked_add(file.bytes));
+        if self.current != self.expected.len() || bytes != Some(end.bytes) {
             return Err(Status::data_loss("a snapshot ended before its last file"));
         }
-        File::open(self.guard.path())?.sync_all()?;
+        self.guard.files().sync_dir(self.guard.path())?;
         Ok(Arc::new(StoredSnapshot { meta, guard: self.guard }))
     }
 }
 
 fn is_plain(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.starts_with('.') && name.chars().all(plain)
+    // The file that says what a snapshot holds is written here, never received.
+    (1..=NAME_BYTES_MAX).contains(&name.len())
+        && name != META
+        && !name.starts_with('.')
+        && name.chars().all(plain)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::{RocksDisk, RocksOptions};
 
     fn begin(names: &[(&str, u64)]) -> pb::SnapshotBegin {
         let files =
@@ -134,8 +140,10 @@ mod tests {
     fn only_whole_files_in_order_with_sound_checksums_are_kept() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let path = dir.path().join("tmp-1");
-        let mut files =
-            Files::create(path.clone(), &begin(&[("a", 4), ("empty", 0), ("b", 2)])).expect("create");
+        let disk: Arc<dyn crate::disk::Disk> = Arc::new(RocksDisk::new(&RocksOptions::default()));
+        let create =
+            |begin: &pb::SnapshotBegin| Received::create(DirGuard::new(path.clone(), disk.clone()), begin);
+        let mut files = create(&begin(&[("a", 4), ("empty", 0), ("b", 2)])).expect("create");
         let bad = pb::SnapshotChunk { checksum: 1, ..chunk(0, 0, b"ab") };
         assert_eq!(files.write(&bad).expect_err("checksum").code(), tonic::Code::DataLoss);
         for bad in [chunk(0, 1, b"ab"), chunk(1, 0, b"ab"), chunk(0, 0, b"abcde"), chunk(0, 0, b"")] {
@@ -146,13 +154,18 @@ mod tests {
         files.write(&chunk(2, 0, b"xy")).expect("third");
         let kept = files.finish(&pb::SnapshotEnd { bytes: 6 }, SnapshotMeta::default()).expect("whole");
         assert_eq!(kept.files().expect("list").len(), 3);
-        assert_eq!(fs::read(path.join("a")).expect("read"), b"abcd");
+        assert_eq!(std::fs::read(path.join("a")).expect("read"), b"abcd");
         drop(kept);
         assert!(!path.exists(), "what is not installed goes");
-        let cut = Files::create(path.clone(), &begin(&[("a", 4)])).expect("create");
+        let cut = create(&begin(&[("a", 4)])).expect("create");
         assert!(cut.finish(&pb::SnapshotEnd { bytes: 4 }, SnapshotMeta::default()).is_err());
-        for name in ["", "../a", "a/b", ".hidden", "a b"] {
-            assert!(Files::create(path.clone(), &begin(&[(name, 1)])).is_err(), "{name}");
+        let endless = create(&begin(&[("a", u64::MAX), ("b", u64::MAX)])).expect("create");
+        assert!(
+            endless.finish(&pb::SnapshotEnd { bytes: 0 }, SnapshotMeta::default()).is_err(),
+            "no sum overflows"
+        );
+        for name in ["", "../a", "a/b", ".hidden", "a b", "META"] {
+            assert!(create(&begin(&[(name, 1)])).is_err(), "{name}");
         }
     }
 }

@@ -1,13 +1,12 @@
 //! Sending a snapshot: its files, in chunks that each carry a checksum. Read as the peer takes them, never whole in
 //! memory; HTTP/2's flow control is the back-pressure.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use flotilla_proto::faults::{Faults, site};
 use flotilla_proto::net::Lane;
 use flotilla_proto::raft_v1 as pb;
 use flotilla_proto::raft_v1::snapshot_frame::Frame;
@@ -24,9 +23,13 @@ use super::link::{Link, malformed, rpc_error};
 use crate::blocking::blocking;
 use crate::convert;
 use crate::data::snapshot::SnapshotHandle;
+use crate::files::{File, OpenMode};
 use crate::raft_types::{C, Vote};
 
 const CHUNK_BYTES: u64 = 512 * 1024;
+/// A chunk and a pause of a simulation's bad days.
+const TINY_CHUNK_BYTES: u64 = 100;
+const SLOW_CHUNK: Duration = Duration::from_millis(700);
 
 /// Sends the snapshot and waits until the peer has installed it.
 pub(crate) async fn send(
@@ -46,7 +49,9 @@ pub(crate) async fn send(
             .collect(),
     };
     let progress = Arc::new(Progress::default());
-    let frames = frames(Reader { snapshot, files, file: 0, offset: 0, open: None }, begin, progress.clone());
+    let faults = link.links.faults.clone();
+    let reader = Reader { snapshot, files, file: 0, offset: 0, open: None, faults };
+    let frames = frames(reader, begin, progress.clone());
     let mut client = link.client(Lane::Bulk)?;
     let stalled = stalled(link, &progress);
     let sending: BoxFuture<'static, _> = Box::pin(async move { client.install_snapshot(frames).await });
@@ -102,7 +107,8 @@ struct Reader {
     files: Vec<(String, u64)>,
     file: usize,
     offset: u64,
-    open: Option<File>,
+    open: Option<Box<dyn File>>,
+    faults: Faults,
 }
 
 enum State {
@@ -119,6 +125,11 @@ fn frames(
     let step = move |state: State| {
         let progress = progress.clone();
         async move {
+            if let State::Chunks(reader) = &state
+                && reader.faults.fires(site::SLOW_SNAPSHOT_CHUNK)
+            {
+                tokio::time::sleep(SLOW_CHUNK).await;
+            }
             let (frame, state) = match state {
                 State::Begin(reader, begin) => (Frame::Begin(*begin), State::Chunks(reader)),
                 State::Chunks(mut reader) => match blocking(|| reader.chunk()) {
@@ -151,9 +162,13 @@ impl Reader {
         let Some((name, bytes)) = self.files.get(self.file) else { return Ok(None) };
         let file = match &mut self.open {
             Some(file) => file,
-            closed => closed.insert(File::open(self.snapshot.path().join(name))?),
+            closed => {
+                let path = self.snapshot.path().join(name);
+                closed.insert(self.snapshot.disk_files().open(&path, OpenMode::Read)?)
+            }
         };
-        let size = (bytes - self.offset).min(CHUNK_BYTES);
+        let size_max = self.faults.choose(site::TINY_SNAPSHOT_CHUNK, CHUNK_BYTES, TINY_CHUNK_BYTES);
+        let size = (bytes - self.offset).min(size_max);
         let mut data = vec![0; usize::try_from(size).map_err(io::Error::other)?];
         file.read_exact_at(&mut data, self.offset)?;
         let checksum = crc32c::crc32c(&data);

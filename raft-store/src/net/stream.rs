@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flotilla_proto::faults::site;
 use flotilla_proto::net::Lane;
 use flotilla_proto::raft_v1 as pb;
 use futures::{Stream, StreamExt, stream};
@@ -44,6 +45,7 @@ where
         convert::append(&request, None)
     }));
     let patience = Duration::from_millis(link.timings().append_ms_max);
+    let patience = link.links.faults.choose(site::EARLY_APPEND_TIMEOUT, patience, PAUSE_MIN);
     let mut client = link.client(Lane::Append)?;
     let late = link.timeout(RPCTypes::AppendEntries, patience);
     let opening: BoxFuture<'static, _> = Box::pin(async move { client.stream_append(outbound).await });

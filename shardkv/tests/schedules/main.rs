@@ -4,6 +4,7 @@
 //!
 //! Does not check concurrency (commands are atomic here) nor that sessions expire (stories do).
 
+mod draw;
 mod run;
 mod steps;
 #[path = "../world/mod.rs"]
@@ -11,10 +12,11 @@ mod world;
 
 use std::cell::Cell;
 
+use draw::{op, step};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use run::Run;
-use steps::{Step, key_of, op, shard_of, step};
+use steps::{Step, key_of, shard_of};
 
 fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, max_shrink_iters: 3000, failure_persistence: None, ..ProptestConfig::default() }

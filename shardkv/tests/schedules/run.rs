@@ -9,10 +9,10 @@ use flotilla_shardkv::api::{Answer, Code, Query, ShardPhase, TransferAnswer, Wri
 use flotilla_shardkv::{Action, Options};
 use flotilla_types::{ConfigNum, GroupId, Machine, ShardConfig, ShardId, shard_of_key};
 
-use crate::steps::{GROUPS, KEYS, SHARDS, Step, key_of, shard_of};
-use crate::world;
-use crate::world::model::{Model, Said};
-use crate::world::{Group, Message, World};
+use super::steps::{GROUPS, KEYS, SHARDS, Step, key_of, shard_of};
+use super::world;
+use super::world::model::{Model, Said};
+use super::world::{Group, Message, World};
 
 /// The world, the model, and what has been said and sent so far.
 pub struct Run {

@@ -114,7 +114,8 @@ impl NodeProcess {
         child.as_mut().and_then(|child| child.try_wait().expect("a child of ours can be waited for"))
     }
 
-    fn pid(&self) -> Option<Pid> {
+    /// Its process, if it was started.
+    pub fn pid(&self) -> Option<Pid> {
         self.child.lock().expect("nobody panics while holding a child").as_ref().map(Pid::from_child)
     }
 

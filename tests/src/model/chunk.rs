@@ -4,7 +4,8 @@ use super::data::{CLIENTS, Data, KEYS, Row};
 use super::omission::Omission;
 use super::shard::{Cursor, Phase, Shard};
 
-/// An answer of the old owner. Each base chunk holds one key and one lane; each delta chunk one change.
+/// An answer of the old owner. Each base chunk holds one key, the last also the lanes; each delta chunk one change.
+/// (Larger chunks are the same as several read from one state.)
 pub struct Chunk {
     /// Keys included; `None` inside is a tombstone.
     rows: [Option<Option<Row>>; KEYS],
@@ -46,12 +47,17 @@ impl Chunk {
         let next = if index + 1 < KEYS { Cursor::Base(index as u8 + 1) } else { Cursor::Delta(0) };
         let mut chunk = Self::empty(source, next);
         chunk.rows[index] = source.data.rows[index].map(Some);
-        chunk.lanes[index] = Some(source.data.lanes[index]).filter(|seq| *seq != 0);
+        if index + 1 == KEYS {
+            chunk.lanes = source.data.lanes.map(|seq| Some(seq).filter(|seq| *seq != 0));
+        }
         chunk
     }
 
     fn delta(source: &Shard, seen: u8, sealed: bool, omission: Option<Omission>) -> Option<Self> {
-        let beyond = |from: u8| source.changes.iter().copied().filter(move |counter| *counter > from);
+        let beyond = |from: u8| source.changes.iter().copied().filter(move |number| *number > from);
+        if seen > source.changed && !omission.is_some_and(Omission::numbers_by_counter) {
+            return None;
+        }
         let Some(oldest) = beyond(seen).min() else {
             let mut chunk = Self::empty(source, Cursor::Delta(seen));
             chunk.last = true;
@@ -61,7 +67,7 @@ impl Chunk {
         let next = if omission == Some(Omission::NextTooFar) { newest } else { oldest };
         let mut chunk = Self::empty(source, Cursor::Delta(next));
         chunk.last = sealed && beyond(next).next().is_none();
-        let items = source.changes.iter().enumerate().filter(|(_, counter)| **counter == oldest);
+        let items = source.changes.iter().enumerate().filter(|(_, number)| **number == oldest);
         let items_max = if omission == Some(Omission::SplitCounter) { 1 } else { usize::MAX };
         items.take(items_max).for_each(|(item, _)| chunk.include(source, item, omission));
         Some(chunk)
@@ -89,7 +95,7 @@ impl Chunk {
             return;
         }
         if omission != Some(Omission::CounterStays) {
-            data.counter = self.counter;
+            data.counter = data.counter.max(self.counter);
         }
         if omission != Some(Omission::TimeStays) {
             data.time = data.time.max(self.time);

@@ -6,6 +6,12 @@ use super::schedule::{Op, OpKind};
 pub const KEYS: usize = 2;
 /// Clients, each with one lane.
 pub const CLIENTS: usize = 2;
+/// Replicated time at the beginning. It passes once, to [`LATER`].
+pub const NOW: u8 = 1;
+/// Replicated time once it has passed.
+pub const LATER: u8 = 2;
+/// For how long sessions are remembered.
+const WINDOW: u8 = 1;
 
 /// A value: the tokens appended to it, oldest first, four bits each.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -46,7 +52,7 @@ pub struct Row {
 }
 
 /// Everything of a shard that must travel with it.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Data {
     /// The rows by key.
     pub rows: [Option<Row>; KEYS],
@@ -56,8 +62,15 @@ pub struct Data {
     pub counter: u8,
     /// Replicated time.
     pub time: u8,
-    /// Commands issued at or before the floor are refused when they have no session row.
+    /// Session rows of commands issued at or before the floor are gone, whether or not they were removed yet, and such
+    /// commands are refused.
     pub floor: u8,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { rows: [None; KEYS], lanes: [0; CLIENTS], counter: 0, time: NOW, floor: 0 }
+    }
 }
 
 impl Data {
@@ -77,14 +90,29 @@ impl Data {
         self.rows[key].filter(|row| row.expires == 0 || row.expires > self.time)
     }
 
-    /// Whether `op` is a compare that fails on this data.
-    pub fn fails(&self, op: Op) -> bool {
-        op.kind == OpKind::AppendIfAbsent && self.live(op.key).is_some()
+    /// Whether `op` changes a row: a compare may fail, and a key to be deleted may be absent. What changes nothing
+    /// leaves the counter alone, but is remembered like any other outcome.
+    pub fn changes(&self, op: Op) -> bool {
+        match op.kind {
+            OpKind::Append | OpKind::PutWithTtl => true,
+            OpKind::Delete => self.live(op.key).is_some(),
+            OpKind::AppendIfAbsent => self.live(op.key).is_none(),
+        }
+    }
+
+    /// The floor after a command issued at some time: the window counts from the greater of that and the shard's time.
+    pub fn floor_after(&self, issued_at: u8) -> u8 {
+        self.floor.max(self.time.max(issued_at) - WINDOW)
+    }
+
+    /// The rows and lanes go; counter, time and floor stay, as they only grow.
+    pub fn forget_rows(&mut self) {
+        (self.rows, self.lanes) = ([None; KEYS], [0; CLIENTS]);
     }
 
     /// Applies `op` with the counter already raised.
     pub fn write(&mut self, op: Op, token: u8) {
-        if self.fails(op) {
+        if !self.changes(op) {
             return;
         }
         let version = self.counter;
@@ -95,7 +123,9 @@ impl Data {
                 let value = old.map_or(Value::default(), |row| row.value).append(token);
                 Some(Row { value, version, expires })
             }
-            OpKind::PutWithTtl => Some(Row { value: Value::default().append(token), version, expires: 1 }),
+            OpKind::PutWithTtl => {
+                Some(Row { value: Value::default().append(token), version, expires: LATER })
+            }
             OpKind::Delete => None,
         };
     }

@@ -45,8 +45,8 @@ impl Moves {
         }
     }
 
-    /// Seal(n) at the old owner.
-    pub(super) fn seal(&self, state: &State, number: usize, num: u8) -> Option<State> {
+    /// Seal(n) at the old owner. It carries the leader's time.
+    pub(super) fn seal(&self, state: &State, number: usize, num: u8, time: u8) -> Option<State> {
         let source = self.owner(number, num - 1);
         let shard = state.shard(source, number);
         let num_fits = shard.at == num || self.omits(Omission::SealNum);
@@ -54,7 +54,11 @@ impl Moves {
             return None;
         }
         let mut next = state.clone();
-        next.shard_mut(source, number).phase = Phase::BePulling { sealed: true };
+        let shard = next.shard_mut(source, number);
+        shard.phase = Phase::BePulling { sealed: true };
+        shard.data.time = shard.data.time.max(time);
+        let promised = &mut next.promises[number].data;
+        promised.time = promised.time.max(time);
         Some(next)
     }
 
@@ -73,11 +77,12 @@ impl Moves {
         let mut next = state.clone();
         let shard = next.shard_mut(source, number);
         shard.phase = Phase::Absent;
-        let rows = std::mem::take(&mut shard.data).rows;
+        let rows = shard.data.rows;
+        shard.data.forget_rows();
         if self.omits(Omission::OldRowsVisible) {
             shard.data.rows = rows;
         }
-        shard.changes = Default::default();
+        shard.forget_changes();
         if !self.omits(Omission::NoHandedTo) {
             shard.handed_to = Some(self.owner(number, shard.at));
         }
@@ -100,7 +105,8 @@ impl Moves {
         let mut next = state.clone();
         next.promises[number].aborted |= bit(num);
         let shard = next.shard_mut(source, number);
-        (shard.phase, shard.at, shard.changes) = (Phase::Serving, back, Default::default());
+        (shard.phase, shard.at) = (Phase::Serving, back);
+        shard.forget_changes();
         self.advance(&mut next, source, number);
         Some(next)
     }
@@ -117,7 +123,8 @@ impl Moves {
         }
         let mut next = state.clone();
         let shard = next.shard_mut(to, number);
-        let rows = std::mem::take(&mut shard.data).rows;
+        let rows = shard.data.rows;
+        shard.data.forget_rows();
         if self.omits(Omission::DropKeepsRows) {
             shard.data.rows = rows;
         }

@@ -46,7 +46,7 @@ impl Moves {
             Step::Write(client, seq, _) => *seq == state.heard[*client] + 1,
             Step::Hear(client) => self.has_stored_answer(state, *client),
             Step::Insert(request) => self.request(state, request.1, request.0) == Some(*request),
-            Step::Seal(shard, num) => {
+            Step::Seal(shard, num, _) => {
                 let asker = self.request(state, self.schedule.owner(*shard, *num), *shard);
                 asker.is_some_and(|(_, _, _, asked, cursor)| {
                     asked == *num && matches!(cursor, Cursor::Delta(_))
@@ -57,7 +57,7 @@ impl Moves {
                 debtor.debts & bit(*num) != 0
                     && (debtor.at == *num || !self.omits(Omission::DebtEndsWithConfig))
             }
-            Step::InsertPast(..) | Step::Tick(..) | Step::Die => false,
+            Step::InsertPast(..) | Step::Tick(..) | Step::Expire(..) | Step::Die => false,
         }
     }
 
@@ -65,8 +65,9 @@ impl Moves {
     fn has_stored_answer(&self, state: &State, client: usize) -> bool {
         let seq = state.heard[client] + 1;
         let Some(op) = self.schedule.scripts[client].get(usize::from(seq) - 1) else { return false };
-        state
-            .servers(op.shard)
-            .any(|gid| self.is_alive(state, gid) && state.shard(gid, op.shard).data.lanes[client] == seq)
+        state.servers(op.shard).any(|gid| {
+            let data = state.shard(gid, op.shard).data;
+            self.is_alive(state, gid) && self.live_lane(&data, client, data.floor_after(op.issued_at)) == seq
+        })
     }
 }

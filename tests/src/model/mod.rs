@@ -34,6 +34,7 @@ pub mod data;
 mod handover;
 mod liveness;
 mod memory;
+pub mod migration;
 pub mod moves;
 pub mod network;
 pub mod omission;

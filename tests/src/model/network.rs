@@ -2,10 +2,11 @@
 
 use stateright::{Model, Property};
 
+use super::data::{LATER, NOW};
 use super::moves::Moves;
 use super::omission::Omission;
 use super::properties;
-use super::schedule::Gid;
+use super::schedule::{Death, Gid};
 use super::shard::{Phase, Shard, bit};
 use super::state::{Request, State};
 
@@ -22,12 +23,14 @@ pub enum Step {
     HearExpired(usize, Gid),
     /// Time passes for a shard at a group.
     Tick(Gid, usize),
+    /// The same, and what has expired is removed.
+    Expire(Gid, usize),
     /// A request is answered from the newest state of the group asked, and installed.
     Insert(Request),
     /// A request is answered from an earlier state (index into `State::past`), and installed.
     InsertPast(Request, usize),
-    /// Seal(n) for a shard arrives.
-    Seal(usize, u8),
+    /// Seal(n) for a shard arrives, with the time of the old owner's leader.
+    Seal(usize, u8, u8),
     /// DeleteShards(n) for a shard arrives.
     Delete(usize, u8),
     /// The source of the move at n aborts it.
@@ -53,19 +56,14 @@ impl Model for Moves {
             let cfg = state.groups[usize::from(gid)].cfg;
             steps.extend((cfg + 1..=self.schedule.last()).map(|num| Step::Adopt(gid, num)));
             let ticking = if self.schedule.ticks { self.schedule.chains.len() } else { 0 };
-            steps.extend((0..ticking).map(|shard| Step::Tick(gid, shard)));
+            steps.extend((0..ticking).flat_map(|shard| [Step::Tick(gid, shard), Step::Expire(gid, shard)]));
         }
         self.client_steps(state, steps);
         for shard in 0..self.schedule.chains.len() {
             self.move_steps(state, shard, steps);
         }
-        if let Some((gid, num)) = self.schedule.mortal {
-            let shard = 0;
-            let to = self.schedule.owner(shard, num);
-            assert_ne!(to, gid, "the mortal group hands the shard on");
-            if !state.dead && state.shard(to, shard).installed & bit(num) != 0 {
-                steps.push(Step::Die);
-            }
+        if self.may_die(state) {
+            steps.push(Step::Die);
         }
     }
 
@@ -76,9 +74,10 @@ impl Model for Moves {
             Step::Hear(client) => self.hear(last, *client),
             Step::HearExpired(client, gid) => self.hear_expired(last, *client, *gid),
             Step::Tick(gid, shard) => self.tick(last, *gid, *shard),
+            Step::Expire(gid, shard) => self.expire(last, *gid, *shard),
             Step::Insert(request) => self.insert(last, *request, last.shard(request.2, request.0)),
             Step::InsertPast(request, index) => self.insert(last, *request, &last.past[request.0][*index].1),
-            Step::Seal(shard, num) => self.seal(last, *shard, *num),
+            Step::Seal(shard, num, time) => self.seal(last, *shard, *num, *time),
             Step::Delete(shard, num) => self.delete(last, *shard, *num),
             Step::Acknowledge(shard, num) => self.acknowledge(last, *shard, *num),
             Step::Abort(shard, num) => self.abort(last, *shard, *num),
@@ -102,6 +101,18 @@ impl Moves {
     pub(super) fn is_alive(&self, state: &State, gid: Gid) -> bool {
         let died = state.dead && self.schedule.mortal.is_some_and(|(mortal, _)| mortal == gid);
         !died && self.schedule.absent != Some(gid)
+    }
+
+    fn may_die(&self, state: &State) -> bool {
+        let shard = 0;
+        !state.dead
+            && match self.schedule.mortal {
+                None => false,
+                Some((_, Death::Installed(num))) => {
+                    state.shard(self.schedule.owner(shard, num), shard).installed & bit(num) != 0
+                }
+                Some((_, Death::InBase(num))) => state.seals[shard] & bit(num) == 0,
+            }
     }
 
     /// Every write ever sent may arrive at any group at any time, again and again.
@@ -136,7 +147,10 @@ impl Moves {
             let (from, to) = (self.schedule.owner(shard, num - 1), self.schedule.owner(shard, num));
             let installed = state.shard(to, shard).installed & bit(num) != 0;
             if self.is_alive(state, from) && state.seals[shard] & bit(num) != 0 {
-                steps.push(Step::Seal(shard, num));
+                steps.push(Step::Seal(shard, num, NOW));
+                if self.schedule.ticks {
+                    steps.push(Step::Seal(shard, num, LATER));
+                }
             }
             if self.is_alive(state, from) && installed {
                 steps.push(Step::Delete(shard, num));

@@ -39,12 +39,14 @@ pub enum Omission {
     FirstChangeRow,
     /// `next` is set past the last change row really included.
     NextTooFar,
-    /// Changes of one counter are split between chunks, though the cursor is a counter alone.
+    /// Change rows are numbered by the write counter, and those of one write are split between chunks.
     SplitCounter,
     /// A failed compare leaves no change row for its session.
     FailureUnrecorded,
-    /// A failed compare leaves its change row at a counter already used.
-    FailureAtOldCounter,
+    /// Change rows are numbered by the write counter, which a failed compare does not raise.
+    NumberedByCounter,
+    /// Session rows at or below the floor are still obeyed while they are there.
+    GoneRowsObeyed,
     /// The last delta is read before the seal is applied.
     LastBeforeSeal,
     /// A DeleteShardsData that is already done is refused.
@@ -74,6 +76,11 @@ pub enum Omission {
 }
 
 impl Omission {
+    /// Whether a change row's number is the write counter after the write.
+    pub fn numbers_by_counter(self) -> bool {
+        matches!(self, Self::NumberedByCounter | Self::SplitCounter)
+    }
+
     /// Whether messages of moves already over can still do harm, so that the network must remember them.
     /// (With the guards in place they are refused for ever, and forgetting them changes nothing.)
     pub fn revives_old_messages(self) -> bool {

@@ -4,7 +4,7 @@ use super::data::{CLIENTS, Data};
 use super::schedule::{Gid, Op};
 
 /// Configs of the longest chain, plus one.
-const CONFIGS: usize = 6;
+const CONFIGS: usize = 8;
 
 /// The ideal of one shard. Every applied write counts: its answer may have reached the client.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]

@@ -1,5 +1,7 @@
 //! The bounds of one exploration: who owns each shard at each config, and what the clients want.
 
+use super::data::{LATER, NOW};
+
 /// A group. The model counts from 0: S, T, U.
 pub type Gid = u8;
 
@@ -17,7 +19,7 @@ pub const U: Gid = 2;
 pub enum OpKind {
     /// Append the write's own token.
     Append,
-    /// Replace the value by the token; it expires at replicated time 1.
+    /// Replace the value by the token; it expires when replicated time passes.
     PutWithTtl,
     /// Remove the key.
     Delete,
@@ -39,6 +41,15 @@ pub struct Op {
     pub issued_at: u8,
 }
 
+/// When a group may die: relative to the move at a config.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Death {
+    /// At any time once the move is installed: its old owner.
+    Installed(u8),
+    /// During the base copy: its new owner. (Later a Seal may be under way, and it seals whoever is dead then.)
+    InBase(u8),
+}
+
 /// One bounded world to explore.
 #[derive(Clone, Debug)]
 pub struct Schedule {
@@ -48,12 +59,12 @@ pub struct Schedule {
     pub chains: Vec<Vec<Gid>>,
     /// For each client its writes, in order: one at a time, retried until answered.
     pub scripts: Vec<Vec<Op>>,
-    /// Whether replicated time passes (once per shard, at any moment).
+    /// Whether replicated time passes (once per shard, at any moment, perhaps with the seal).
     pub ticks: bool,
     /// Whether a source that is not yet sealed may abort a move that a later config takes back.
     pub cancels: bool,
-    /// A group that may die for good, once the given config's move has been installed at its new owner.
-    pub mortal: Option<(Gid, u8)>,
+    /// A group that may die for good, and when.
+    pub mortal: Option<(Gid, Death)>,
     /// A group that never does anything at all.
     pub absent: Option<Gid>,
 }
@@ -103,9 +114,17 @@ impl Schedule {
         self
     }
 
-    /// Lets `gid` die once the move at config `num` has been installed.
-    pub fn mortal(mut self, gid: Gid, num: u8) -> Self {
-        self.mortal = Some((gid, num));
+    /// Lets `gid` die once the move at config `num`, from it, has been installed.
+    pub fn dies_after_the_install(mut self, gid: Gid, num: u8) -> Self {
+        assert_ne!(self.owner(0, num), gid, "the mortal group hands the shard on");
+        self.mortal = Some((gid, Death::Installed(num)));
+        self
+    }
+
+    /// Lets `gid` die during the base copy of the move at config `num`, to it.
+    pub fn dies_in_the_base_copy(mut self, gid: Gid, num: u8) -> Self {
+        assert_eq!(self.owner(0, num), gid, "the mortal group is to get the shard");
+        self.mortal = Some((gid, Death::InBase(num)));
         self
     }
 
@@ -145,7 +164,7 @@ impl Schedule {
 
 /// An append to `key` of shard 0.
 pub fn append(key: usize) -> Op {
-    Op { shard: 0, key, kind: OpKind::Append, issued_at: 1 }
+    Op { shard: 0, key, kind: OpKind::Append, issued_at: NOW }
 }
 
 /// A delete of `key` of shard 0.
@@ -169,8 +188,8 @@ impl Op {
         Self { shard, ..self }
     }
 
-    /// The same write, first sent after the time that the floor can reach.
+    /// The same write, first sent so late that the floor never reaches it (and raises it itself).
     pub fn late(self) -> Self {
-        Self { issued_at: 2, ..self }
+        Self { issued_at: LATER, ..self }
     }
 }

@@ -8,7 +8,7 @@ use super::schedule::Gid;
 pub enum Cursor {
     /// The next base chunk.
     Base(u8),
-    /// The change rows beyond this counter.
+    /// The change rows beyond this number.
     Delta(u8),
 }
 
@@ -42,8 +42,10 @@ pub struct Shard {
     pub cursor: Cursor,
     /// Rows, sessions, counter, time, floor.
     pub data: Data,
-    /// Change rows: for each key, then for each lane, the counter at its last change; 0 is none.
+    /// Change rows: for each key, then for each lane, the number of its last change; 0 is none.
     pub changes: [u8; KEYS + CLIENTS],
+    /// The number of the last change row since the shard began to leave.
+    pub changed: u8,
     /// Configs (as bits) whose move was installed here.
     pub installed: u8,
     /// Configs (as bits) whose previous owner has not yet been seen to delete.
@@ -61,6 +63,7 @@ impl Shard {
             cursor: Cursor::Base(0),
             data: Data::default(),
             changes: [0; KEYS + CLIENTS],
+            changed: 0,
             installed: 0,
             debts: 0,
             handed_to: None,
@@ -80,6 +83,11 @@ impl Shard {
     /// Whether the move of `num` is past at this source: deleted, or already at a later config.
     pub fn is_past(&self, num: u8) -> bool {
         self.at > num || self.at == num && self.phase == Phase::Absent
+    }
+
+    /// The copy is over: no change rows are needed any more.
+    pub fn forget_changes(&mut self) {
+        (self.changes, self.changed) = (Default::default(), 0);
     }
 
     /// What a replica's answer to GetShardsData depends on, and nothing else.

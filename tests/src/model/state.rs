@@ -117,5 +117,6 @@ fn shard_progress(shard: &Shard) -> u32 {
         Phase::Absent => 70,
         Phase::Serving => 80,
     };
-    u32::from(shard.at) * 100 + phase + 2 * shard.installed.count_ones() - shard.debts.count_ones()
+    let floor = u32::from(shard.data.floor);
+    u32::from(shard.at) * 100 + phase + floor + 2 * shard.installed.count_ones() - shard.debts.count_ones()
 }

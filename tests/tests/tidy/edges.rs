@@ -13,6 +13,9 @@ const PURE_TESTS_MAY_USE: [&str; 3] = ["goldenscript", "test_each_file", "propte
 const KEPT_IN: [(&str, &str); 3] =
     [("openraft", "raft-store"), ("rocksdb", "raft-store"), ("bincode", "proto")];
 
+/// Who may have the feature that lets a bug be planted (`types/src/planted.rs`), and never by default.
+const MAY_PLANT: [&str; 2] = ["types", "sim"];
+
 /// One dependency of a manifest.
 #[derive(Debug)]
 struct Edge {
@@ -94,6 +97,14 @@ fn complaints(room: &str, manifest: &Table) -> Vec<String> {
     let lints = manifest.get("lints").and_then(|lints| lints.get("workspace"));
     if lints != Some(&Value::Boolean(true)) {
         found.push(format!("{room} does not inherit the workspace's lints: [lints] workspace = true"));
+    }
+    // Cargo unites features: one room that asks for planted bugs would give them to all.
+    if !MAY_PLANT.contains(&room) && manifest.to_string().contains("planted") {
+        found.push(format!("{room} must not speak of planted bugs: only {MAY_PLANT:?} may"));
+    }
+    let default = manifest.get("features").and_then(|features| features.get("default"));
+    if default.is_some_and(|default| default.to_string().contains("planted")) {
+        found.push(format!("{room} plants bugs by default"));
     }
     found
 }
@@ -200,5 +211,10 @@ fn saboteurs_are_flagged() {
     assert_eq!(sabotage("shardkv", "[dependencies]\nproptest = \"1\""), 1);
     assert_eq!(sabotage("node", "[target.'cfg(unix)'.dependencies]\nrocksdb = \"1\""), 1);
     assert_eq!(sabotage("client", "[build-dependencies]\nbincode = \"1\""), 1);
+    assert_eq!(
+        sabotage("cli", "[dependencies]\nflotilla-types = { path = \"x\", features = [\"planted\"] }"),
+        1
+    );
+    assert_eq!(sabotage("sim", "[features]\ndefault = [\"planted\"]\nplanted = []"), 1);
     assert_eq!(complaints("types", &Table::new()).len(), 1, "no lints");
 }

@@ -1,4 +1,5 @@
-//! `flotilla check`: replicas of a group at the same applied index hold the same bytes.
+//! `flotilla check` on a live cluster: replicas of a group at the same applied index hold the same bytes (I6), and the
+//! groups' shards make up the whole key space (I7, in `key_space`).
 //!
 //! Replicas are asked one by one, and a group in use moves on meanwhile. So each is asked again and again, and what is
 //! compared are digests taken at the same index. A pair that differs there settles the matter at once.
@@ -11,6 +12,7 @@ use flotilla_proto::ctrl_v1::{Directory, GroupRecord};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
+use super::key_space;
 use crate::args::Common;
 use crate::probe::{self, Prober};
 use crate::progress::Progress;
@@ -60,7 +62,8 @@ pub async fn run(common: &Common) -> Result<()> {
         progress.advance(1);
     }
     drop(progress);
-    show(common, &found)
+    let problems = key_space::problems(common).await?;
+    show(common, &found, &problems)
 }
 
 async fn examine(prober: &Prober, directory: &Directory, group: &GroupRecord) -> (Verdict, Vec<Replica>) {
@@ -120,22 +123,26 @@ fn difference(replicas: &[Replica]) -> Option<Verdict> {
     None
 }
 
-fn show(common: &Common, found: &[(u64, (Verdict, Vec<Replica>))]) -> Result<()> {
+fn show(common: &Common, found: &[(u64, (Verdict, Vec<Replica>))], problems: &[String]) -> Result<()> {
     let equal = found.iter().all(|(_, (verdict, _))| matches!(verdict, Verdict::Equal { .. }));
     if common.json {
         let groups: Vec<_> =
             found.iter().map(|(gid, (verdict, replicas))| group(*gid, verdict, replicas)).collect();
-        output::json(&json!({ "equal": equal, "groups": groups }))?;
+        let key_space = json!({ "whole": problems.is_empty(), "problems": problems });
+        output::json(&json!({ "equal": equal, "groups": groups, "key_space": key_space }))?;
     } else {
         output::raw(&[text(found).as_bytes()])?;
         if equal {
             output::line("all replicas are equal")?;
         }
+        if problems.is_empty() {
+            output::line("the groups' shards make up the whole key space")?;
+        }
     }
-    if equal { Ok(()) } else { Err(exit::no(complaint(found))) }
+    if equal && problems.is_empty() { Ok(()) } else { Err(exit::no(complaint(found, problems))) }
 }
 
-fn complaint(found: &[(u64, (Verdict, Vec<Replica>))]) -> String {
+fn complaint(found: &[(u64, (Verdict, Vec<Replica>))], problems: &[String]) -> String {
     let one = |(gid, (verdict, _)): &(u64, (Verdict, Vec<Replica>))| match verdict {
         Verdict::Equal { .. } => None,
         Verdict::Different { applied, nodes: (a, b) } => {
@@ -144,7 +151,7 @@ fn complaint(found: &[(u64, (Verdict, Vec<Replica>))]) -> String {
         }
         Verdict::Unknown(why) => Some(format!("{} could not be compared: {why}", group_name(*gid))),
     };
-    found.iter().filter_map(one).collect::<Vec<_>>().join("; ")
+    found.iter().filter_map(one).chain(problems.iter().cloned()).collect::<Vec<_>>().join("; ")
 }
 
 fn text(found: &[(u64, (Verdict, Vec<Replica>))]) -> String {
