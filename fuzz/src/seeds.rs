@@ -152,7 +152,13 @@ fn controller() -> Vec<ctrl::Command> {
         ctrl::Kind::Join(ctrl::Join { groups: vec![group(1)] }),
         ctrl::Kind::Join(ctrl::Join { groups: vec![group(2), group(3)] }),
         ctrl::Kind::Move(ctrl::Move { shard: 0, gid: 2 }),
-        ctrl::Kind::Report(ctrl::Report { gid: 1, incarnation: 1, initialised: true, settled: 2 }),
+        ctrl::Kind::Report(ctrl::Report {
+            gid: 1,
+            incarnation: 1,
+            initialised: true,
+            settled: 2,
+            member: 1000,
+        }),
         ctrl::Kind::Leave(ctrl::Leave { gids: vec![2] }),
         ctrl::Kind::Lock(ctrl::Lock { name: "l".into(), holder: "h".into(), ttl_ms: 9 }),
         ctrl::Kind::Unlock(ctrl::Unlock { name: "l".into(), token: 1 }),
@@ -178,7 +184,7 @@ fn schedule() -> Vec<u8> {
 }
 
 fn log_id(index: u64) -> raft::LogId {
-    raft::LogId { term: 1, leader: 1, index }
+    raft::LogId { term: 1, index }
 }
 
 fn membership() -> raft::Membership {

@@ -60,7 +60,7 @@ async fn look<M: Machine>(group: &Group<M>, node: &Local) {
     let record = known.directory.groups.iter().find(same);
     let Some(record) = record else { return };
     if !record.initialised && id.gid != GroupId::CONTROLLER {
-        announce(record, node).await;
+        announce(record, id.member, node).await;
     }
     let wanted = peers_of(record, &known);
     let whole = wanted.len() == record.replicas.len();
@@ -110,12 +110,13 @@ fn report<M: Machine>(group: &Group<M>, result: Result<(), MemberError>) {
     }
 }
 
-async fn announce(record: &GroupRecord, node: &Local) {
+async fn announce(record: &GroupRecord, member: MemberId, node: &Local) {
     let report = Report {
         gid: record.gid,
         incarnation: record.incarnation,
         initialised: true,
         settled: record.settled,
+        member: member.get(),
     };
     match node.controller.report(report).await {
         Ok(response) if response.code() == Code::Ok => {}

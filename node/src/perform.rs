@@ -116,7 +116,9 @@ impl Inner {
         records.any(|record| {
             let same =
                 (record.gid, record.incarnation) == (self.replica.gid.get(), self.replica.incarnation.get());
-            same && record.initialised
+            // Members that were replaced before the group was initialised may have come up all the same.
+            let named = record.replicas.iter().any(|replica| replica.member == self.replica.member.get());
+            same && record.initialised && named
         })
     }
 
@@ -148,8 +150,10 @@ impl Inner {
     // configuration gives to the new life is not the old one's: both would serve it. The directory is as new as the
     // configuration, so it knows the life that is meant.
     fn own(&self, config: ShardConfig, directory: &Directory) -> Result<Outcome, Failure> {
-        let life = directory.group_at(self.replica.gid.get(), config.num);
-        match life.filter(|life| life.incarnation == self.replica.incarnation.get()) {
+        // A group begins with the configuration before its Join, in which it has nothing.
+        let own = self.replica.incarnation.get();
+        let life = directory.group_at(self.replica.gid.get(), config.num.max(own));
+        match life.filter(|life| life.incarnation == own) {
             Some(_) => Ok(Outcome::Config(Some(config))),
             None => Err(Failure(format!("configuration {} is for another life of this group", config.num))),
         }
@@ -241,6 +245,7 @@ impl Inner {
             incarnation: self.replica.incarnation.get(),
             initialised: true,
             settled: settled.get(),
+            member: self.replica.member.get(),
         };
         let response = self.controller.report(report).await;
         let response = response.map_err(|status| Failure(format!("controller: {}", status.message())))?;

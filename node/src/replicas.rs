@@ -185,7 +185,11 @@ impl Replicas {
         let present = self.running.read().get(&replica.gid).map(|running| running.replica);
         match present {
             Some(present) if present == replica => {}
-            Some(present) if is_superseded(present, replica) && self.is_led_elsewhere(present) => {
+            // Before its group is initialised a member has promised nothing, and all are replaced together.
+            Some(present)
+                if is_superseded(present, replica)
+                    && (!record.initialised || self.is_led_elsewhere(present)) =>
+            {
                 info!(%present, %replica, "this disk has a newer member id");
                 self.remove(present).await;
                 self.open(replica).await;

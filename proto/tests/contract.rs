@@ -131,7 +131,10 @@ fn the_controllers_words_are_as_the_contract_says() {
     same("flotilla.ctrl.v1.Move", &ctrl::Move { shard: 1, gid: 2 });
     let (cluster, address, zone) = ("c".to_owned(), "a:1".to_owned(), "z".to_owned());
     same("flotilla.ctrl.v1.Register", &ctrl::Register { cluster, node: 1, disk: 2, address, zone });
-    same("flotilla.ctrl.v1.Report", &ctrl::Report { gid: 1, incarnation: 2, initialised: true, settled: 3 });
+    same(
+        "flotilla.ctrl.v1.Report",
+        &ctrl::Report { gid: 1, incarnation: 2, initialised: true, settled: 3, member: 4 },
+    );
     same("flotilla.ctrl.v1.Lock", &ctrl::Lock { name: "n".to_owned(), holder: "h".to_owned(), ttl_ms: 1 });
     same("flotilla.ctrl.v1.Unlock", &ctrl::Unlock { name: "n".to_owned(), token: 1 });
     let response = ctrl::Response {

@@ -43,9 +43,12 @@ fn good_join() -> impl Strategy<Value = Kind> {
 
 /// Reports of plausible lives; `settled` is often the latest configuration or near it.
 fn report() -> impl Strategy<Value = Kind> {
-    (0u64..9, 0u64..30, any::<bool>(), 0u64..40).prop_map(|(gid, incarnation, initialised, settled)| {
-        Kind::Report(Report { gid, incarnation, initialised, settled })
-    })
+    let member = 1000u64..1040;
+    (0u64..9, 0u64..30, any::<bool>(), 0u64..40, member).prop_map(
+        |(gid, incarnation, initialised, settled, member)| {
+            Kind::Report(Report { gid, incarnation, initialised, settled, member })
+        },
+    )
 }
 
 fn lock() -> impl Strategy<Value = Kind> {
@@ -82,8 +85,9 @@ fn settle_all(world: &mut World) {
     let settled = world.machine.latest().num;
     for group in world.machine.directory().groups.clone() {
         if group.state() != GroupState::TornDown {
+            let (gid, incarnation) = (group.gid, group.incarnation);
             let report =
-                Report { gid: group.gid, incarnation: group.incarnation, initialised: true, settled };
+                Report { gid, incarnation, initialised: true, settled, member: group.replicas[0].member };
             assert_eq!(world.apply(Kind::Report(report)).code(), Code::Ok);
         }
     }
@@ -180,7 +184,7 @@ fn sequences_reach_every_corner() {
     let mut runner = TestRunner::deterministic();
     let sequence = vec((command(), prop::bool::weighted(0.05)), 60);
     let mut seen = std::collections::BTreeSet::new();
-    for _ in 0..50 {
+    for _ in 0..200 {
         let steps = sequence.new_tree(&mut runner).expect("a strategy without filters").current();
         let mut world = World::cluster(small(), 5, 3);
         for (command, settle) in steps {

@@ -60,7 +60,13 @@ impl goldenscript::Runner for Teller {
 }
 
 impl Teller {
-    fn propose(&mut self, prefix: Option<&str>, kind: Kind) -> Text {
+    fn propose(&mut self, prefix: Option<&str>, mut kind: Kind) -> Text {
+        if let Kind::Report(report) = &mut kind
+            && report.member == 0
+        {
+            let group = self.world.machine.directory().group(report.gid);
+            report.member = group.map_or(0, |group| group.replicas[0].member);
+        }
         let request_id = prefix.map(|id| id.trim_start_matches('r').parse()).transpose()?.unwrap_or(0);
         let old = self.world.machine.latest().clone();
         let locking = matches!(kind, Kind::Lock(_) | Kind::Unlock(_));
@@ -148,6 +154,7 @@ fn kind(name: &str, args: &mut ArgumentConsumer<'_>) -> Result<Kind, Box<dyn Err
             incarnation: required(args)?,
             settled: required(args)?,
             initialised: key(args, "initialised", true)?,
+            member: key(args, "member", 0)?,
         }),
         "lock" => {
             Kind::Lock(Lock { name: required(args)?, holder: required(args)?, ttl_ms: required(args)? })

@@ -34,7 +34,8 @@ pub fn draw(dice: &Dice, views: &[View], plan: &Plan, clients: &[MachineId]) -> 
     let gids: Vec<u64> = (0..=plan.groups.len() as u64).collect();
     let gid = dice.of(&gids);
     let lead = leader(views, gid).map_or(nodes[0], |(node, _)| node);
-    let others = |node: MachineId| nodes.iter().copied().filter(move |other| *other != node).collect::<Vec<_>>();
+    let others =
+        |node: MachineId| nodes.iter().copied().filter(move |other| *other != node).collect::<Vec<_>>();
     match dice.below(9) {
         0 => {
             let middle = nodes.len() / 2;

@@ -144,11 +144,8 @@ fn one(arguments: &Options, seed: u64) -> anyhow::Result<bool> {
     entropy::seed(seed);
     stage::catch_panics();
     watchdog(patience(arguments), seed, &arguments.overrides, arguments.summary);
-    let options = run::Options {
-        seed,
-        overrides: arguments.overrides.clone(),
-        trace: arguments.trace.clone(),
-    };
+    let options =
+        run::Options { seed, overrides: arguments.overrides.clone(), trace: arguments.trace.clone() };
     let outcome = match options.overrides.wire {
         true => flotilla_sim::wire::run(seed)?,
         false => run::run(&options)?,
@@ -192,7 +189,10 @@ fn say(arguments: &Options, seed: u64, outcome: &Outcome) -> anyhow::Result<()> 
         println!("VIOLATION {}: {}", violation.by, violation.what);
     }
     let (acked, simulated) = (outcome.acked, outcome.simulated.as_secs_f64());
-    println!("seed {seed}: {acked} operations acknowledged in {simulated:.1} simulated seconds, trace {}", summary.hash);
+    println!(
+        "seed {seed}: {acked} operations acknowledged in {simulated:.1} simulated seconds, trace {}",
+        summary.hash
+    );
     Ok(())
 }
 

@@ -17,7 +17,8 @@ pub fn look(world: &World, digests: bool) -> Vec<View> {
 fn view(world: &World, id: MachineId, at_ns: u64, digests: bool) -> View {
     let replicas = world.machine(id).ask(|node| {
         let GetStatusResponse { replicas, config, .. } = node.report();
-        let mut views: Vec<ReplicaView> = replicas.iter().map(|replica| replica_view(replica, config)).collect();
+        let mut views: Vec<ReplicaView> =
+            replicas.iter().map(|replica| replica_view(replica, config)).collect();
         for view in views.iter_mut().filter(|view| digests && view.problem.is_empty()) {
             // A digest is of its own index, which is the status' one: nothing runs in between.
             if let Some((applied, digest)) = node.digest(GroupId(view.gid))
@@ -77,7 +78,8 @@ pub fn phase(phase: ShardPhase) -> &'static str {
 
 /// The leader of a group: of several that believe to be, the one of the greatest term.
 pub fn leader(views: &[View], gid: u64) -> Option<(MachineId, &ReplicaView)> {
-    let all = views.iter().flat_map(|view| view.replicas.iter().flatten().map(|replica| (view.node, replica)));
+    let all =
+        views.iter().flat_map(|view| view.replicas.iter().flatten().map(|replica| (view.node, replica)));
     let leaders = all.filter(|(_, replica)| replica.gid == gid && replica.role == "leader");
     leaders.max_by_key(|(_, replica)| (replica.incarnation, replica.term))
 }

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use flotilla_checker::record::{End, Fault, Line, Operation, Run, Violation};
 use flotilla_client::Client;
 use flotilla_proto::ctrl_v1::NewGroup;
-use flotilla_workload::{AdminPlan, Admins, Load, Site, Sink as _, last_reads};
+use flotilla_workload::{AdminPlan, Admins, Load, Sink as _, Site, last_reads};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -250,7 +250,8 @@ async fn write_everywhere(world: &Arc<World>, client: &Client) -> Result<(), Fai
         let key = liveness::key_of(shard, world.plan.shards);
         let client = client.with_timeout(Duration::from_secs(20));
         let written = client.put(key, "last").await;
-        written.map_err(|error| Failed::new("liveness", format!("the last write to shard {shard}: {error}")))?;
+        written
+            .map_err(|error| Failed::new("liveness", format!("the last write to shard {shard}: {error}")))?;
     }
     Ok(())
 }

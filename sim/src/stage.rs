@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use crate::observe;
 use crate::world::World;
 
-static STAGE: Mutex<Stage> = Mutex::new(Stage { name: "", said: String::new(), panics: Vec::new(), world: None });
+static STAGE: Mutex<Stage> =
+    Mutex::new(Stage { name: "", said: String::new(), panics: Vec::new(), world: None });
 
 struct Stage {
     name: &'static str,

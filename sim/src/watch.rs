@@ -40,7 +40,9 @@ impl Watch {
         let kept = self.looks.is_multiple_of(KEPT);
         for (id, machine) in self.world.machines() {
             let counts = machine.drive.counts();
-            self.world.trace.note(format_args!("disk {id} {} {} {:x}", counts.syncs, counts.errors, counts.hash));
+            self.world
+                .trace
+                .note(format_args!("disk {id} {} {} {:x}", counts.syncs, counts.errors, counts.hash));
         }
         for view in observe::look(&self.world, kept) {
             self.world.trace.note(format_args!("view {view:?}"));

@@ -14,7 +14,7 @@ use flotilla_proto::env::{Environment, Spawner};
 use flotilla_proto::faults::Faults;
 use flotilla_raft_store::Writer;
 use flotilla_types::{ClusterId, NodeId};
-use flotilla_workload::{Memory, Site, Sink as _, Stopwatch};
+use flotilla_workload::{Memory, Sink as _, Site, Stopwatch};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -81,7 +81,8 @@ impl World {
             false => Faults::counting(),
         };
         let machine = |id| {
-            let drive = Drive::new(dir.join(format!("n{id}")), dice.fork("disk", id), plan.sync_ms, plan.lying);
+            let drive =
+                Drive::new(dir.join(format!("n{id}")), dice.fork("disk", id), plan.sync_ms, plan.lying);
             (id, Machine::new(clock(&plan, &dice, &trace, id), drive))
         };
         let machines = (1..=plan.nodes).map(machine).collect();
@@ -276,6 +277,10 @@ impl World {
             let why = why.err().map(|error| chain(&error)).unwrap_or_default();
             self.event("gave_up", Some(id), &why);
             self.crash(id, true);
+            machine.state.lock().failures += 1;
+            if why.contains("corrupt") && self.may_lose_disk(id) {
+                self.replace_disk(id);
+            }
         }
         if machine.unwell(self.may_lose_disk(id)) >= UNWELL {
             self.treat(id);

@@ -62,7 +62,8 @@ fn run<'a>(
     command.args(options).arg("--summary").arg("--failures").arg(failures());
     let output = command.envs(variables).current_dir(directory).output().expect("flotilla-sim runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let line = text.lines().find_map(|line| line.strip_prefix(MARK)).unwrap_or_else(|| panic!("no summary: {text}"));
+    let line =
+        text.lines().find_map(|line| line.strip_prefix(MARK)).unwrap_or_else(|| panic!("no summary: {text}"));
     serde_json::from_str(line).expect("a summary is JSON")
 }
 
@@ -72,7 +73,8 @@ fn equal_seeds_give_equal_traces() {
     for seed in ["11", "12", "13"] {
         let options = ["--seed", seed, "--with", "crash,partition,network,sites,disk", "--faults-ms", "6000"];
         let one = run(options.into_iter(), &BTreeMap::new(), Path::new("."));
-        let variables = BTreeMap::from([("HOME", "/nowhere"), ("RUST_BACKTRACE", "1"), ("SOME_LONGER_VARIABLE", "x")]);
+        let variables =
+            BTreeMap::from([("HOME", "/nowhere"), ("RUST_BACKTRACE", "1"), ("SOME_LONGER_VARIABLE", "x")]);
         let two = run(options.into_iter(), &variables, &std::env::temp_dir());
         assert_eq!(one.hash, two.hash, "seed {seed} is not one world");
     }

@@ -32,7 +32,9 @@ pub async fn problems(common: &Common) -> Result<Vec<String>> {
 
 fn judge(view: &probe::View) -> Vec<String> {
     let Some(config) = &view.config else {
-        return vec!["no replica of the controller answers, so the owners of shards are not known".to_owned()];
+        return vec![
+            "no replica of the controller answers, so the owners of shards are not known".to_owned(),
+        ];
     };
     let views: Vec<View> = view.nodes.iter().map(of_node).collect();
     key_space::check(&views, &config.shards)
@@ -97,7 +99,10 @@ mod tests {
             ["nobody serves shard 1, which belongs to group 1"]
         );
         let sealed = ShardStatus { phase: ShardPhase::Sealed.into(), ..serving(1) };
-        assert_eq!(judge(&view(vec![1, 0], vec![serving(0), sealed])), ["group 1 still has shard 1 as sealed"]);
+        assert_eq!(
+            judge(&view(vec![1, 0], vec![serving(0), sealed])),
+            ["group 1 still has shard 1 as sealed"]
+        );
         let unknown = probe::View { config: None, ..view(vec![], vec![]) };
         assert!(judge(&unknown)[0].contains("no replica of the controller"));
     }

@@ -131,6 +131,9 @@ pub struct Report {
     /// It settled everything up to this configuration: no shard of it waits for an earlier one, nothing is owed.
     #[prost(uint64, tag = "4")]
     pub settled: u64,
+    /// The member that speaks. What a member says that the record does not name counts for nothing but `settled`.
+    #[prost(uint64, tag = "5")]
+    pub member: u64,
 }
 
 /// Takes a lock, or renews it (same holder).

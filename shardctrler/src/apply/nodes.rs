@@ -40,7 +40,13 @@ pub(crate) fn register(draft: &mut Draft<'_, '_, '_>, wish: &Register) -> Verdic
     Ok(Grant::default())
 }
 
+/// Before a group is initialised, all of its members are replaced: each initialises itself with the set that it knows, and two
+/// sets for one group would have majorities that do not meet.
 fn replace_member(draft: &mut Draft<'_, '_, '_>, mut group: GroupRecord, node: u64, disk: u64) {
+    let newborn = !group.initialised && group.gid != 0;
+    for replica in group.replicas.iter_mut().filter(|replica| newborn && replica.node != node) {
+        *replica = draft.issue_member(replica.node, replica.disk);
+    }
     for replica in group.replicas.iter_mut().filter(|replica| replica.node == node) {
         // Disk 0 is a first controller whose disk nobody knew at the cluster's birth: this is the one.
         *replica =

@@ -12,8 +12,8 @@
 //!      '-- rot, wipe, older images, and faults while it runs
 //! ```
 //!
-//! * [`image`]: durable and volatile bytes and names. [`access`]: an incarnation's files, and the faults.
-//! * [`table`], [`base`], [`log`](mod@log) and [`data`]: the databases. [`rot`]: damage at rest.
+//! * [`image`]: durable and volatile bytes and names. `access`: an incarnation's files, and the faults.
+//! * `table`, `base`, `log` and `data`: the databases. [`rot`]: damage at rest.
 //!
 //! What it does not model: reordering of writes within one file, reads that fail, a disk that is slow to read, and
 //! anything that RocksDB does on its own but for the time of a flush.

@@ -22,7 +22,8 @@ use super::{MachineId, relay};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Methods with a stream on at least one side; everything else is unary.
-const STREAMS: [&str; 5] = ["StreamAppend", "InstallSnapshot", "CommandStream", "GetShardsData", "WatchConfig"];
+const STREAMS: [&str; 5] =
+    ["StreamAppend", "InstallSnapshot", "CommandStream", "GetShardsData", "WatchConfig"];
 
 /// Who calls, and where to.
 #[derive(Clone)]
@@ -81,7 +82,13 @@ impl Ends {
     }
 
     /// Keeps a message for the record.
-    pub fn remember(&self, to_server: bool, sent_ns: u64, arrived_ns: Option<u64>, what: std::fmt::Arguments<'_>) {
+    pub fn remember(
+        &self,
+        to_server: bool,
+        sent_ns: u64,
+        arrived_ns: Option<u64>,
+        what: std::fmt::Arguments<'_>,
+    ) {
         let node = |machine: MachineId| if machine >= super::CLIENTS { 0 } else { machine };
         let (from, to) = if to_server { (self.client, self.server) } else { (self.server, self.client) };
         let side = if to_server { "request" } else { "reply" };

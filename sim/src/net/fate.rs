@@ -45,7 +45,9 @@ impl Weather {
         let usual = dice.micros(self.latency_us_min, self.latency_us_max.max(self.latency_us_min));
         let tail = match dice.permille(self.tail_permille) {
             // The square makes long waits rare and very long ones rarer.
-            true => Duration::from_millis(self.tail_ms_max * dice.range(1, 100) * dice.range(1, 100) / 10_000),
+            true => {
+                Duration::from_millis(self.tail_ms_max * dice.range(1, 100) * dice.range(1, 100) / 10_000)
+            }
             false => Duration::ZERO,
         };
         usual + tail + slow

@@ -44,7 +44,13 @@ async fn phases(stage: &Arc<Stage>, site: &Site, dice: &Dice) -> Result<(), Stri
     let plan = Plan { clients: 6, crew: 3, seed: dice.range(0, u64::MAX - 1), ..Plan::default() };
     let load = Load::start(plan, site);
     let groups = vec![(1, vec![1, 2, 3]), (2, vec![1, 2, 3])];
-    let plan = AdminPlan { seed: dice.range(0, u64::MAX - 1), admins: 1, first: ADMINS, groups, ..AdminPlan::default() };
+    let plan = AdminPlan {
+        seed: dice.range(0, u64::MAX - 1),
+        admins: 1,
+        first: ADMINS,
+        groups,
+        ..AdminPlan::default()
+    };
     let admins = Admins::start(plan, site);
     stage.enter(Phase::Rage);
     while stage.phase() != Phase::Healed {
@@ -89,7 +95,8 @@ async fn equal_replicas(client: &Client) -> Result<(), String> {
         let mut differs = None;
         for gid in 0..=2 {
             let digests = client.digests(gid).await;
-            let all: Vec<_> = digests.iter().map(|digest| (digest.node, digest.answer.as_ref().ok())).collect();
+            let all: Vec<_> =
+                digests.iter().map(|digest| (digest.node, digest.answer.as_ref().ok())).collect();
             let equal = all.windows(2).all(|pair| pair[0].1 == pair[1].1);
             if all.len() < NODES as usize || !equal || all.iter().any(|(_, answer)| answer.is_none()) {
                 differs = Some(format!("group {gid}: replicas differ or do not answer: {all:?}"));

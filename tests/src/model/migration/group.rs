@@ -38,7 +38,7 @@ impl Migration {
     /// Freeze: refused once it was thawed.
     pub(super) fn freeze(&self, group: &Group) -> Option<Group> {
         let over = group.thawed && !self.omits(Omission::FreezeWithoutMark);
-        (!group.frozen && !over).then(|| Group { frozen: true, ..*group })
+        (!group.frozen && !over).then_some(Group { frozen: true, ..*group })
     }
 
     /// Thaw, of the job or because the freeze lapsed. It leaves its mark also where nothing was frozen yet.

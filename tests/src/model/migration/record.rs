@@ -144,6 +144,10 @@ impl Migration {
             || to == State::Cancelled && self.omits(Omission::CancelForgetsThaw);
         // The freeze ends with the dump, and with the job.
         let thaws = (to == State::Upload || to.is_terminal() && to != State::Done) && !forgets;
-        may.then(|| Record { state: to, thaws: if thaws { [true; GROUPS] } else { record.thaws }, ..*record })
+        may.then_some(Record {
+            state: to,
+            thaws: if thaws { [true; GROUPS] } else { record.thaws },
+            ..*record
+        })
     }
 }
