@@ -4,7 +4,7 @@
 # well under a second when nothing is missing.
 #
 #   scripts/bootstrap.sh            what building needs
-#   scripts/bootstrap.sh --tests    also what the tests need: the word list of Debian's package wamerican
+#   scripts/bootstrap.sh --tests    also what the tests need: a word list (wamerican) and a browser (chromium)
 #
 # What a shell must know to build here (a PATH, where libclang is) is written to .tools/env, which the Makefile
 # reads; it is empty on an ordinary machine. Nothing outside .tools/ is touched except through apt-get and rustup.
@@ -229,6 +229,12 @@ check_words() {
     problem "$WORDS (the word list that a test imports)" "install it as root:  apt-get install -y wamerican"
 }
 
+# Without it, the tests that open report pages say that they were skipped.
+check_chromium() {
+    have chromium || have chromium-browser || apt_install chromium \
+        || say "chromium is missing: report pages are not opened by a test"
+}
+
 # Only writes when something changed, so that nothing depending on the file is made again.
 write_env() {
     mkdir -p .tools
@@ -241,7 +247,7 @@ check_compiler
 check_rust
 check_libclang
 check_disk
-if $with_tests; then check_words; fi
+if $with_tests; then check_words && check_chromium; fi
 
 if [ "$problems" -gt 0 ]; then
     echo >&2

@@ -116,9 +116,7 @@ impl Inner {
         records.any(|record| {
             let same =
                 (record.gid, record.incarnation) == (self.replica.gid.get(), self.replica.incarnation.get());
-            // Members that were replaced before the group was initialised may have come up all the same.
-            let named = record.replicas.iter().any(|replica| replica.member == self.replica.member.get());
-            same && record.initialised && named
+            same && record.initialised && !record.is_void(self.replica.member.get())
         })
     }
 

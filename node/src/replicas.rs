@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_proto::ctrl_v1::{GroupRecord, GroupState};
+use flotilla_proto::ctrl_v1::{GroupRecord, GroupState, Replica};
 use flotilla_proto::env::Environment;
 use flotilla_raft_store::{Group, GroupOptions, Peer, RaftServer, ReplicaId, Store, StoreError};
 use flotilla_shardctrler::ShardCtrler;
@@ -185,10 +185,9 @@ impl Replicas {
         let present = self.running.read().get(&replica.gid).map(|running| running.replica);
         match present {
             Some(present) if present == replica => {}
-            // Before its group is initialised a member has promised nothing, and all are replaced together.
             Some(present)
                 if is_superseded(present, replica)
-                    && (!record.initialised || self.is_led_elsewhere(present)) =>
+                    && (record.is_void(present.member.get()) || self.is_led_elsewhere(present)) =>
             {
                 info!(%present, %replica, "this disk has a newer member id");
                 self.remove(present).await;
@@ -198,11 +197,16 @@ impl Replicas {
             Some(_) => return,
             None => self.open(replica).await,
         }
-        if record.initialised || replica.gid == GroupId::CONTROLLER {
+        // Whoever replaces a founder is added by the others.
+        let founds = record.founders.iter().any(|founder| founder.member == replica.member.get());
+        if record.initialised || !founds {
             return;
         }
-        if let Some(group) = self.shards(replica.gid) {
-            initialise(&group, peers_of(record, known)).await;
+        let founders = peers(&record.founders, known);
+        if let Some(group) = self.shards(replica.gid)
+            && founders.len() == record.founders.len()
+        {
+            initialise(&group, founders).await;
         }
     }
 
@@ -361,11 +365,15 @@ fn own_replicas(record: &GroupRecord, node: NodeId, disk: DiskId) -> Vec<Replica
 
 /// The members of a group as Raft should know them. A node without an address is left out.
 pub fn peers_of(record: &GroupRecord, known: &Knowledge) -> BTreeMap<MemberId, Peer> {
+    peers(&record.replicas, known)
+}
+
+fn peers(replicas: &[Replica], known: &Knowledge) -> BTreeMap<MemberId, Peer> {
     let peer = |node: u64| {
         let address = known.address(NodeId(node))?.to_owned();
         Some(Peer { node: NodeId(node), address })
     };
-    let members = record.replicas.iter();
+    let members = replicas.iter();
     members.filter_map(|replica| Some((MemberId(replica.member), peer(replica.node)?))).collect()
 }
 

@@ -157,6 +157,7 @@ fn the_directory_is_as_the_contract_says() {
         gid: 1,
         incarnation: 2,
         replicas: vec![replica],
+        founders: vec![replica],
         state: 1,
         initialised: true,
         settled: 3,

@@ -131,7 +131,7 @@ pub struct Report {
     /// It settled everything up to this configuration: no shard of it waits for an earlier one, nothing is owed.
     #[prost(uint64, tag = "4")]
     pub settled: u64,
-    /// The member that speaks. What a member says that the record does not name counts for nothing but `settled`.
+    /// The member that speaks: one of founders that were given up initialises nothing.
     #[prost(uint64, tag = "5")]
     pub member: u64,
 }

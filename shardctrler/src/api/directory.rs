@@ -53,6 +53,17 @@ pub struct GroupRecord {
     /// The directory's revision that tore it down; 0 before.
     #[prost(uint64, tag = "8")]
     pub torn_down: u64,
+    /// The members that make the group: each of them initialises itself with exactly these, and nobody else does. While the
+    /// group is not initialised and most of them are lost, there are new ones. None for the controller.
+    #[prost(message, repeated, tag = "9")]
+    pub founders: Vec<Replica>,
+}
+
+impl GroupRecord {
+    /// Whether a member belongs to a set that was given up before it had made the group.
+    pub fn is_void(&self, member: u64) -> bool {
+        self.founders.iter().map(|founder| founder.member).min().is_some_and(|first| member < first)
+    }
 }
 
 /// One node.

@@ -144,6 +144,7 @@ fn create(draft: &mut Draft<'_, '_, '_>, group: &NewGroup, incarnation: u64) {
     draft.put_group(GroupRecord {
         gid: group.gid,
         incarnation,
+        founders: replicas.clone(),
         replicas,
         state: GroupState::Live.into(),
         // It owned nothing before.

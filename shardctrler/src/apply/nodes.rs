@@ -40,19 +40,26 @@ pub(crate) fn register(draft: &mut Draft<'_, '_, '_>, wish: &Register) -> Verdic
     Ok(Grant::default())
 }
 
-/// Before a group is initialised, all of its members are replaced: each initialises itself with the set that it knows, and two
-/// sets for one group would have majorities that do not meet.
 fn replace_member(draft: &mut Draft<'_, '_, '_>, mut group: GroupRecord, node: u64, disk: u64) {
-    let newborn = !group.initialised && group.gid != 0;
-    for replica in group.replicas.iter_mut().filter(|replica| newborn && replica.node != node) {
-        *replica = draft.issue_member(replica.node, replica.disk);
-    }
     for replica in group.replicas.iter_mut().filter(|replica| replica.node == node) {
         // Disk 0 is a first controller whose disk nobody knew at the cluster's birth: this is the one.
         *replica =
             if replica.disk == 0 { Replica { disk, ..*replica } } else { draft.issue_member(node, disk) };
     }
+    if !group.initialised && !can_be_founded(&group) {
+        for replica in &mut group.replicas {
+            *replica = draft.issue_member(replica.node, replica.disk);
+        }
+        group.founders.clone_from(&group.replicas);
+    }
     draft.put_group(group);
+}
+
+/// Whether most founders are still there. If not, they have made nothing and never will: all members start anew. Never only
+/// some of them: each initialises itself with the set it knows, and two sets have majorities that do not meet.
+fn can_be_founded(group: &GroupRecord) -> bool {
+    let left = group.founders.iter().filter(|founder| group.replicas.contains(founder)).count();
+    2 * left > group.founders.len()
 }
 
 fn check(state: &ShardCtrler, wish: &Register) -> Result<(), Refusal> {

@@ -42,9 +42,7 @@ fn advance(known: &GroupRecord, report: &Report, revision: u64) -> GroupRecord {
     if known.state() == GroupState::TornDown {
         return next;
     }
-    // A set of members that was replaced as a whole may have come up all the same: it is not this group.
-    let named = known.replicas.iter().any(|replica| replica.member == report.member);
-    next.initialised |= report.initialised && named;
+    next.initialised |= report.initialised && !known.is_void(report.member);
     next.settled = next.settled.max(report.settled);
     if next.state() == GroupState::Leaving && next.settled >= next.left {
         next.set_state(GroupState::TornDown);
