@@ -83,9 +83,14 @@ impl ControllerClient {
     /// `None`: nobody has it (yet).
     pub async fn config(&self, num: ConfigNum) -> Result<Option<(ShardConfig, Directory)>, Status> {
         let mut last = Ok(None);
+        let request = |directory| QueryRequest { num: Some(num.get()), directory, stale: true };
         for address in self.addresses() {
-            let request = QueryRequest { num: Some(num.get()), directory: true, stale: true };
-            match self.query_at(&address, request).await {
+            // Most polls find nothing yet, and a directory can be large: it is asked for only where there is something.
+            let answer = match self.query_at(&address, request(false)).await {
+                Ok(QueryResponse { config: Some(_), .. }) => self.query_at(&address, request(true)).await,
+                answer => answer,
+            };
+            match answer {
                 Ok(QueryResponse { config: Some(config), directory: Some(directory), .. }) => {
                     return Ok(Some((config, directory)));
                 }
