@@ -174,11 +174,20 @@ impl Replicas {
             for replica in own_replicas(record, node, disk) {
                 if gone {
                     self.remove(replica).await;
-                } else {
+                } else if !self.is_destroyed(replica) {
                     self.host(replica, record, known).await;
                 }
             }
         }
+    }
+
+    // The directory that this node knows may be older than a removal, after a power cut, say.
+    fn is_destroyed(&self, replica: ReplicaId) -> bool {
+        let destroyed = self.node.store.is_destroyed(replica);
+        destroyed.unwrap_or_else(|error| {
+            self.problem(replica.gid, chain(&error));
+            true
+        })
     }
 
     async fn host(&self, replica: ReplicaId, record: &GroupRecord, known: &Knowledge) {

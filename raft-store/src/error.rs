@@ -74,6 +74,11 @@ pub enum StoreError {
     /// The replica is open already.
     #[error("replica {0} is already open in this process")]
     Open(ReplicaId),
+    /// The replica was removed from this disk. Made anew it would have forgotten its votes and entries.
+    #[error(
+        "replica {0} was removed from this disk and never comes back: add a member with a new id instead"
+    )]
+    Destroyed(ReplicaId),
     /// Settings that contradict each other.
     #[error("raft settings: {0}")]
     Settings(String),

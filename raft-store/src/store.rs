@@ -26,7 +26,7 @@ use crate::ids::ReplicaId;
 use crate::log::engine::LogEngine;
 use crate::log::keys::LogKey;
 use crate::log::mark::Mark;
-use crate::log::record::{Format, Round, seal, unseal};
+use crate::log::record::{Destroyed, Format, Round, seal, unseal};
 use crate::log::writer::{LogWriter, Writer};
 
 /// The newest layout this software knows.
@@ -160,8 +160,19 @@ impl Store {
         Ok(found)
     }
 
-    /// Removes what a replica has on this disk. It must have been shut down. A member id is never used again, so
-    /// there is no way back.
+    /// Whether a replica was removed from this disk: then it is never made again. The log says so, for all else that
+    /// knows of members may be older than the removal, the caller's own notes after a power cut included.
+    pub fn is_destroyed(&self, replica: ReplicaId) -> Result<bool, StoreError> {
+        let key = LogKey::Destroyed(replica).encode();
+        let stored = self.log.get(&key).and_then(|stored| match stored {
+            Some(stored) => unseal::<Destroyed>(&key, &stored).map(|_| true),
+            None => Ok(false),
+        });
+        stored.map_err(|error| StoreError::stored(format!("the log's note on replica {replica}"), error))
+    }
+
+    /// Removes what a replica has on this disk, and leaves a note that it was here. It must have been shut down. A
+    /// member id is never used again, so there is no way back.
     pub async fn destroy_replica(self: &Arc<Self>, replica: ReplicaId) -> Result<(), StoreError> {
         // Held to the end: nobody may open what is half gone.
         let _claim = self.claim(replica)?;
@@ -173,7 +184,10 @@ impl Store {
             _ => sync_name(self.disk.files(), &path).map_err(failed)?,
         }
         let (start, end) = LogKey::entries(replica);
+        let note = LogKey::Destroyed(replica).encode();
+        let value = seal(&note, &Destroyed {});
         let rows = vec![
+            WriteOp::Put { key: note.into(), value },
             WriteOp::DeleteRange { start: start.into(), end: end.into() },
             WriteOp::Delete { key: LogKey::State(replica).encode().into() },
         ];

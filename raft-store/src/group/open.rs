@@ -112,6 +112,9 @@ async fn open_storage<M: Machine>(
 ) -> Result<Storage<M>, StoreError> {
     let name = || format!("replica {id}");
     let known = read_state(&*store.log, id).map_err(|error| StoreError::stored(name(), error))?.is_some();
+    if store.is_destroyed(id)? {
+        return Err(StoreError::Destroyed(id));
+    }
     if !known && store.has_data(id) {
         return Err(StoreError::corrupt(name(), "its data is here and the log has forgotten it"));
     }

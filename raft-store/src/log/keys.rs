@@ -5,6 +5,7 @@
 //! | [`LogKey::Format`] | `00` | the layout's version | written once |
 //! | [`LogKey::Round`] | `01` | the number of the last batch | overwritten by every batch |
 //! | [`LogKey::State`] | `02 gid incarnation member` | vote, committed, purged, last | overwritten by the replica's batches |
+//! | [`LogKey::Destroyed`] | `03 gid incarnation member` | empty | written once, in the batch that removes the replica; kept for ever |
 //! | [`LogKey::Entry`] | `10 gid incarnation member index` | a log entry | written once, truncated or purged |
 //!
 //! Numbers are big-endian u64, so that keys sort like them.
@@ -22,6 +23,8 @@ pub(crate) enum LogKey {
     Round,
     /// What a replica has promised, and the bounds of its log.
     State(ReplicaId),
+    /// A replica was here and was removed: it never comes back, whoever asks for it.
+    Destroyed(ReplicaId),
     /// One entry of a replica's log.
     Entry(ReplicaId, u64),
 }
@@ -29,6 +32,7 @@ pub(crate) enum LogKey {
 const FORMAT: u8 = 0x00;
 const ROUND: u8 = 0x01;
 const STATE: u8 = 0x02;
+const DESTROYED: u8 = 0x03;
 const ENTRY: u8 = 0x10;
 
 impl LogKey {
@@ -37,6 +41,7 @@ impl LogKey {
             Self::Format => vec![FORMAT],
             Self::Round => vec![ROUND],
             Self::State(replica) => replica_key(STATE, replica),
+            Self::Destroyed(replica) => replica_key(DESTROYED, replica),
             Self::Entry(replica, index) => {
                 let mut key = replica_key(ENTRY, replica);
                 key.extend_from_slice(&index.to_be_bytes());
@@ -55,6 +60,7 @@ impl LogKey {
             (FORMAT, []) => Some(Self::Format),
             (ROUND, []) => Some(Self::Round),
             (STATE, n @ [_, _, _]) => Some(Self::State(replica(n))),
+            (DESTROYED, n @ [_, _, _]) => Some(Self::Destroyed(replica(n))),
             (ENTRY, n @ [_, _, _, index]) => Some(Self::Entry(replica(n), *index)),
             _ => None,
         }
@@ -98,6 +104,7 @@ mod tests {
             LogKey::Format,
             LogKey::Round,
             LogKey::State(REPLICA),
+            LogKey::Destroyed(REPLICA),
             LogKey::Entry(REPLICA, 0),
             LogKey::Entry(REPLICA, 256),
         ];

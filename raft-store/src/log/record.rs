@@ -38,6 +38,10 @@ pub(crate) struct ReplicaState {
     pub last: Option<pb::LogId>,
 }
 
+/// What is left of a replica that was removed: that it was here.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Destroyed {}
+
 /// What a data database holds: the replica's own row in it.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct AppliedState {

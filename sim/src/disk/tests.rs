@@ -321,6 +321,13 @@ fn a_destroyed_replica_stays_destroyed() {
             store.destroy_replica(REPLICA).await.expect("destroyed");
             drop(store);
             disk.power_cut();
+            let again = Store::open(options(disk.open()), &env).expect("opens");
+            assert!(again.replicas().expect("a list").is_empty());
+            assert!(again.is_destroyed(REPLICA).expect("a note"), "seed {seed}");
+            drop(again);
+            let made =
+                Running::start(&disk).await.err().expect("an empty replica would have forgotten its vote");
+            assert!(matches!(made, StoreError::Destroyed(REPLICA)), "{made}");
             let there = disk.image().all_files().into_iter().any(|(path, _)| path.starts_with("/node/data"));
             assert!(!there, "seed {seed}: rows that nobody will ever remove");
         });
