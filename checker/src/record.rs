@@ -192,6 +192,9 @@ pub struct ReplicaView {
     pub member: u64,
     /// `leader`, `follower`, `candidate`, `learner`, `starting` or `stopped`.
     pub role: String,
+    /// The number of its opening: another one once its node opened it again.
+    #[serde(default)]
+    pub opening: u64,
     /// Its term.
     pub term: u64,
     /// The last applied index.

@@ -49,6 +49,14 @@ pub enum NodeError {
         #[source]
         source: std::io::Error,
     },
+    /// The log of all replicas cannot be written any more.
+    #[error(
+        "the log cannot be written: {why}; nothing more is promised from this disk until the node is started again: see to the disk, then start it"
+    )]
+    LogFailed {
+        /// What the first write failed on.
+        why: String,
+    },
     /// Every replica of the node has stopped: its log or its disk cannot be used any more.
     #[error("every replica of this node has stopped: {why}")]
     ReplicasStopped {

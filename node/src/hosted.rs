@@ -29,6 +29,8 @@ impl Hosted {
 pub(crate) struct Running {
     pub replica: ReplicaId,
     pub hosted: Hosted,
+    /// Grows with every replica that this node opens.
+    pub opening: u64,
     pub duties: Spawner,
 }
 

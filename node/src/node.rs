@@ -139,6 +139,7 @@ impl Node {
         let mut fatal = self.fatal.clone();
         let error = tokio::select! {
             error = fatal.wait_for(Option::is_some) => error.ok().and_then(|error| error.clone()),
+            why = self.local.store.poisoned() => Some(Arc::new(NodeError::LogFailed { why })),
             why = self.replicas.all_stopped() => Some(Arc::new(NodeError::ReplicasStopped { why })),
         };
         error.map_or(Ok(()), |error| Err(NodeError::Fatal(error)))

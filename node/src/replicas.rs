@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flotilla_proto::ctrl_v1::{GroupRecord, GroupState, Replica};
@@ -66,12 +67,19 @@ pub struct Replicas {
     running: Arc<RwLock<BTreeMap<GroupId, Running>>>,
     problems: Arc<watch::Sender<BTreeMap<GroupId, String>>>,
     stopping: CancellationToken,
+    openings: Arc<AtomicU64>,
 }
 
 impl Replicas {
     /// None yet.
     pub fn new(node: Arc<Local>) -> Self {
-        Self { node, running: Arc::default(), problems: Arc::default(), stopping: CancellationToken::new() }
+        Self {
+            node,
+            running: Arc::default(),
+            problems: Arc::default(),
+            stopping: CancellationToken::new(),
+            openings: Arc::default(),
+        }
     }
 
     /// The node they live on.
@@ -98,6 +106,12 @@ impl Replicas {
     /// Every hosted replica, by group.
     pub fn all(&self) -> Vec<(ReplicaId, Hosted)> {
         self.running.read().values().map(|running| (running.replica, running.hosted.clone())).collect()
+    }
+
+    /// The same, each with the number of its opening.
+    pub fn openings(&self) -> Vec<(ReplicaId, Hosted, u64)> {
+        let running = self.running.read();
+        running.values().map(|running| (running.replica, running.hosted.clone(), running.opening)).collect()
     }
 
     /// Replicas that could not be opened or have stopped, with the reason.
@@ -307,7 +321,8 @@ impl Replicas {
             error!(%replica, reason, "replica stopped");
             all.problem(replica.gid, reason);
         });
-        Running { replica, hosted: wrap(group.clone()), duties }
+        let opening = self.openings.fetch_add(1, Ordering::Relaxed) + 1;
+        Running { replica, hosted: wrap(group.clone()), opening, duties }
     }
 
     // Nobody needs this replica any more.

@@ -210,6 +210,11 @@ impl Store {
         self.writer.is_poisoned()
     }
 
+    /// Resolves, with the reason, once [`Store::is_poisoned`]. An idle replica would not notice by itself.
+    pub async fn poisoned(&self) -> String {
+        self.writer.poisoned().await
+    }
+
     /// The disk below.
     pub fn disk(&self) -> &Arc<dyn Disk> {
         &self.disk

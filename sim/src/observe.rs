@@ -42,6 +42,7 @@ fn replica_view(replica: &ReplicaStatus, known: u64) -> ReplicaView {
         term: replica.term,
         applied: replica.applied,
         committed: replica.committed,
+        opening: replica.opening,
         snapshot: replica.snapshot,
         voters: replica.members.iter().filter(|member| member.voter).map(|member| member.member).collect(),
         digest: None,

@@ -59,6 +59,7 @@ pub(crate) fn replica(status: &ReplicaStatus, config: u64) -> ReplicaView {
         term: status.term,
         applied: status.applied,
         committed: status.committed,
+        opening: status.opening,
         snapshot: status.snapshot,
         voters: status.members.iter().filter(|member| member.voter).map(|member| member.member).collect(),
         digest: None,

@@ -1,8 +1,8 @@
-//! What is applied or known to be committed never goes back while a process runs, and nothing is applied that is not
+//! What is applied or known to be committed never goes back while a replica is open, and nothing is applied that is not
 //! committed.
 //!
 //! What it does not check: that what was committed stays in the log (the digests and the histories show that). After a
-//! restart a replica may know of less: it learns what is committed from its leader.
+//! restart, or once it was opened again, a replica may know of less: it learns what is committed from its leader.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::record::{ReplicaView, View, Violation};
 /// The latest indices of each replica.
 #[derive(Default)]
 pub struct Commits {
-    latest: BTreeMap<(u64, Member), [u64; 3]>,
+    latest: BTreeMap<(u64, Member, u64), [u64; 3]>,
 }
 
 impl Invariant for Commits {
@@ -23,7 +23,10 @@ impl Invariant for Commits {
         let mut found = Vec::new();
         // Who has stopped applies and learns nothing more; what it says of itself may be of different moments.
         for (member, replica) in running(view).filter(|(_, replica)| replica.role != "stopped") {
-            let before = self.latest.insert((view.node, member), indices(replica)).unwrap_or_default();
+            let before = self
+                .latest
+                .insert((view.node, member, replica.opening), indices(replica))
+                .unwrap_or_default();
             found.extend(
                 judge(before, replica).map(|what| violation("commits", view, format!("{member}: {what}"))),
             );
@@ -32,7 +35,7 @@ impl Invariant for Commits {
     }
 
     fn restarted(&mut self, node: u64) {
-        self.latest.retain(|(at, _), _| *at != node);
+        self.latest.retain(|(at, ..), _| *at != node);
     }
 }
 
@@ -67,6 +70,8 @@ mod tests {
             told(Commits::default(), &[at(9, 8, 5), at(9, 9, 5), at(12, 10, 9), down, at(9, 9, 9)]),
             ""
         );
+        let again = view(ReplicaView { opening: 2, committed: 7, applied: 7, ..replica() });
+        assert_eq!(told(Commits::default(), &[at(9, 8, 50), again]), "");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //! group.
 //!
 //! What it does not check: that configurations are adopted one by one, as views are samples and may miss some (the
-//! machine's own tests do). After a restart a replica may be behind where it was: it applies its log again.
+//! machine's own tests do). After a restart, or once it was opened again, a replica may be behind where it was:
+//! it applies its log again.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use crate::record::{ReplicaView, View, Violation};
 /// The latest numbers of each replica.
 #[derive(Default)]
 pub struct Configs {
-    latest: BTreeMap<(u64, Member), Latest>,
+    latest: BTreeMap<(u64, Member, u64), Latest>,
 }
 
 #[derive(Default)]
@@ -28,7 +29,7 @@ impl Invariant for Configs {
         }
         let mut found = Vec::new();
         for (member, replica) in running(view) {
-            let latest = self.latest.entry((view.node, member)).or_default();
+            let latest = self.latest.entry((view.node, member, replica.opening)).or_default();
             found
                 .extend(latest.judge(replica).map(|what| violation("I5", view, format!("{member}: {what}"))));
         }
@@ -36,7 +37,7 @@ impl Invariant for Configs {
     }
 
     fn restarted(&mut self, node: u64) {
-        self.latest.retain(|(at, _), _| *at != node);
+        self.latest.retain(|(at, ..), _| *at != node);
     }
 }
 
@@ -79,6 +80,8 @@ mod tests {
         assert_eq!(told_of_it.see(&at(5, 5)), []);
         told_of_it.restarted(1);
         assert_eq!(told_of_it.see(&at(4, 4)), []);
+        let again = view(ReplicaView { opening: 2, config: 3, shards: Vec::new(), ..replica() });
+        assert_eq!(told_of_it.see(&again), []);
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub struct Terms {
 #[derive(Clone, Copy, Default)]
 struct Seen {
     node: u64,
+    opening: u64,
     latest: u64,
     /// The latest term in which it led.
     led: u64,
@@ -30,6 +31,9 @@ impl Invariant for Terms {
         let mut found = Vec::new();
         for (member, replica) in running(view) {
             let seen = self.members.entry(member).or_default();
+            if replica.opening != seen.opening {
+                (seen.opening, seen.latest) = (replica.opening, seen.led);
+            }
             if replica.term < seen.latest {
                 let what = format!("the term of {member} went back from {} to {}", seen.latest, replica.term);
                 found.push(violation("terms", view, what));
@@ -75,6 +79,10 @@ mod tests {
             terms.see(&after).len()
         };
         assert_eq!(after(at(3, "candidate"), at(2, "follower")), 0, "the vote had not reached the disk");
+        let again =
+            |term, opening| view(ReplicaView { term, opening, role: "follower".to_owned(), ..replica() });
+        assert_eq!(told(Terms::default(), &[again(3, 1), again(2, 2)]), "");
+        assert!(told(Terms::default(), &[at(3, "leader"), again(2, 2)]).contains("went back from 3 to 2"));
         assert_eq!(after(at(3, "leader"), at(2, "follower")), 1, "nobody leads before its vote is on disk");
     }
 }

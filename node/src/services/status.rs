@@ -24,11 +24,11 @@ pub fn report(replicas: &Replicas, gid: Option<u64>) -> GetStatusResponse {
     let node = replicas.node();
     let known = node.topology.now();
     let mut problems = replicas.problems();
-    let all = replicas.all().into_iter().filter(|(id, _)| gid.is_none_or(|gid| id.gid.get() == gid));
+    let all = replicas.openings().into_iter().filter(|(id, ..)| gid.is_none_or(|gid| id.gid.get() == gid));
     let mut statuses: Vec<ReplicaStatus> = all
-        .map(|(id, hosted)| {
+        .map(|(id, hosted, opening)| {
             let problem = problems.remove(&id.gid).unwrap_or_default();
-            replica(replicas, id, &hosted, problem)
+            ReplicaStatus { opening, ..replica(replicas, id, &hosted, problem) }
         })
         .collect();
     let unopened = problems.into_iter().filter(|(problem, _)| gid.is_none_or(|gid| problem.get() == gid));

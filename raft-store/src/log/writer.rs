@@ -20,7 +20,7 @@ use flotilla_types::planted::{self, Bug};
 use flotilla_types::{WriteBatch, WriteOp};
 use openraft::storage::IOFlushed;
 use parking_lot::{Condvar, Mutex};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::engine::LogEngine;
 use super::keys::LogKey;
@@ -95,8 +95,8 @@ struct Shared {
     rounds: Mutex<Rounds>,
     /// There is no writer (any more) to wake: whoever queues something writes it.
     alone: AtomicBool,
-    /// A write has failed.
-    poisoned: AtomicBool,
+    /// What the first failed write failed on.
+    poisoned: watch::Sender<Option<String>>,
 }
 
 #[derive(Default)]
@@ -134,7 +134,7 @@ impl LogWriter {
             notify: Notify::new(),
             rounds,
             alone: AtomicBool::new(false),
-            poisoned: AtomicBool::new(false),
+            poisoned: watch::Sender::default(),
         });
         let run = shared.clone();
         let thread = match writer {
@@ -178,7 +178,14 @@ impl LogWriter {
 
     /// Whether a write has failed, after which none will succeed.
     pub fn is_poisoned(&self) -> bool {
-        self.shared.poisoned.load(Ordering::Acquire)
+        self.shared.poisoned.borrow().is_some()
+    }
+
+    /// Resolves, with the reason, once a write has failed.
+    pub async fn poisoned(&self) -> String {
+        let mut poisoned = self.shared.poisoned.subscribe();
+        let why = poisoned.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        why.unwrap_or_default()
     }
 
     /// Writes what is queued, makes the mark durable and stops.
@@ -262,8 +269,17 @@ impl Shared {
 
     fn write(&self, ops: Vec<LogOp>) {
         let mut rounds = self.rounds.lock();
+        self.write_round(&mut rounds, ops);
+    }
+
+    fn write_round(&self, rounds: &mut Rounds, ops: Vec<LogOp>) {
         rounds.write(ops);
-        self.poisoned.store(rounds.poison.is_some(), Ordering::Release);
+        let Some((_, why)) = &rounds.poison else { return };
+        self.poisoned.send_if_modified(|known| {
+            let news = known.is_none();
+            known.get_or_insert_with(|| why.clone());
+            news
+        });
     }
 
     /// Completes what was written. Outside the lock: a callback may queue more.
@@ -282,8 +298,7 @@ impl Shared {
             if ops.is_empty() {
                 return;
             }
-            rounds.write(ops);
-            self.poisoned.store(rounds.poison.is_some(), Ordering::Release);
+            self.write_round(&mut rounds, ops);
         }
     }
 }
