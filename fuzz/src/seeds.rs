@@ -219,7 +219,7 @@ fn raft() -> Vec<Vec<u8>> {
         committed: Some(log_id(5)),
         ..Default::default()
     };
-    let reply = |result| raft::AppendReply { result: Some(result) };
+    let reply = |result| raft::AppendReply { result: Some(result), clock_ms: 1_800_000_000_000 };
     vec![
         message(0, &append),
         // Entries after the last index that there can be.

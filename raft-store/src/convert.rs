@@ -164,7 +164,7 @@ pub(crate) fn append(
     }
 }
 
-pub(crate) fn append_reply(result: &StreamAppendResult<C>) -> pb::AppendReply {
+pub(crate) fn append_reply(result: &StreamAppendResult<C>, clock_ms: u64) -> pb::AppendReply {
     let result = match result {
         Ok(matched) => {
             pb::append_reply::Result::Matched(pb::Matched { log_id: matched.as_ref().map(log_id) })
@@ -172,7 +172,7 @@ pub(crate) fn append_reply(result: &StreamAppendResult<C>) -> pb::AppendReply {
         Err(StreamAppendError::Conflict(id)) => pb::append_reply::Result::Conflict(log_id(id)),
         Err(StreamAppendError::HigherVote(higher)) => pb::append_reply::Result::HigherVote(vote(higher)),
     };
-    pb::AppendReply { result: Some(result) }
+    pb::AppendReply { result: Some(result), clock_ms }
 }
 
 pub(crate) fn append_reply_from(reply: pb::AppendReply) -> Result<StreamAppendResult<C>, Malformed> {

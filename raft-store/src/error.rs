@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use flotilla_types::wire::WireError;
 use flotilla_types::{EngineError, MemberId};
 
 use crate::ids::{Peer, ReplicaId};
@@ -129,11 +130,21 @@ pub(crate) fn describe(error: &dyn std::error::Error) -> String {
 
 /// An engine's failure as openraft wants it. Keeps whether the bytes or the system are to blame.
 pub(crate) fn engine_io(error: EngineError) -> io::Error {
-    let kind = match error.source.as_ref().map(|source| source.downcast_ref::<io::Error>()) {
-        None => io::ErrorKind::InvalidData,
-        Some(source) => source.map_or(io::ErrorKind::Other, io::Error::kind),
-    };
-    io::Error::new(kind, describe(&error))
+    io::Error::new(engine_kind(&error), describe(&error))
+}
+
+/// Whether stored bytes contradict themselves.
+pub(crate) fn is_corrupt(error: &EngineError) -> bool {
+    engine_kind(error) == io::ErrorKind::InvalidData
+}
+
+fn engine_kind(error: &EngineError) -> io::ErrorKind {
+    let Some(source) = &error.source else { return io::ErrorKind::InvalidData };
+    match source.downcast_ref::<io::Error>() {
+        Some(source) => source.kind(),
+        None if source.is::<WireError>() => io::ErrorKind::InvalidData,
+        None => io::ErrorKind::Other,
+    }
 }
 
 /// A member and where it lives.

@@ -44,7 +44,7 @@ fn append(body: &[u8]) {
 fn append_reply(body: &[u8]) {
     let Ok(reply) = pb::AppendReply::decode(body) else { return };
     let Ok(result) = convert::append_reply_from(reply) else { return };
-    let once = convert::append_reply(&result);
+    let once = convert::append_reply(&result, 0);
     assert_eq!(convert::append_reply_from(once).ok(), Some(result));
 }
 

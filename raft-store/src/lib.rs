@@ -45,6 +45,7 @@ mod suite_test;
 mod test_machine;
 
 pub use data::engine::DataEngine;
+pub use data::pin::Pin;
 pub use disk::{Disk, RocksDisk, RocksOptions};
 pub use error::{Leader, MemberError, ProposeError, ReadError, StoreError};
 pub use files::{DirEntry, File, Files, Lock, OpenMode, SystemFiles};

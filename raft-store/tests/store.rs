@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use common::machine::{APPEND, Answer, FAIL, Kv, PANIC, Query, command};
-use common::{CLUSTER, Node, crash_image, eventually, replica, single};
+use common::machine::{APPEND, Answer, FAIL, Kv, PANIC, PUT, Query, command};
+use common::{CLUSTER, Node, PATIENCE, crash_image, eventually, replica, single};
 use flotilla_proto::env::Environment;
 use flotilla_raft_store::{
     DataEngine, Disk, Group, GroupLimits, GroupOptions, LogEngine, Peer, ProposeError, ReadError, ReplicaId,
@@ -144,14 +144,17 @@ async fn a_replica_without_its_data_or_its_log_is_refused() {
     let error = Group::open(options(), &store, &env).await.expect_err("no data");
     assert!(matches!(error, StoreError::Corrupt { .. }) && error.to_string().contains("g1-i1-m1"), "{error}");
     store.destroy_replica(replica(1)).await.expect("destroy");
-    std::fs::create_dir_all(image.path().join("data").join(replica(1).to_string())).expect("create");
     drop(store);
     let store = open(image.path()).expect("the store");
     assert_eq!(store.replicas().expect("list"), []);
-    let data = dir.path().join("data").join(replica(1).to_string()).join("CURRENT");
-    std::fs::copy(data, image.path().join("data").join(replica(1).to_string()).join("CURRENT"))
-        .expect("copy");
-    let error = Group::open(options(), &store, &env).await.expect_err("no log");
+    let error = Group::open(options(), &store, &env).await.expect_err("it would have forgotten its vote");
+    assert!(matches!(error, StoreError::Destroyed(id) if id == replica(1)), "{error}");
+    let data = image.path().join("data").join(replica(2).to_string());
+    std::fs::create_dir_all(&data).expect("create");
+    let current = dir.path().join("data").join(replica(1).to_string()).join("CURRENT");
+    std::fs::copy(current, data.join("CURRENT")).expect("copy");
+    let options = GroupOptions::<Kv>::new(replica(2), ());
+    let error = Group::open(options, &store, &env).await.expect_err("no log");
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
 }
 
@@ -241,6 +244,21 @@ async fn requests_of_other_clusters_and_for_other_members_are_refused() {
     node.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_meets_rotten_rows_in_a_read_stops() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let node = single(dir.path(), &GroupLimits::default()).await;
+    node.group.propose(command(PUT, "a", "x")).await.expect("a write");
+    assert!(!node.group.is_corrupt());
+    let failed = node.group.read(Query::Fail).await.expect_err("rows that contradict themselves");
+    assert!(failed.to_string().contains("told to fail"), "{failed}");
+    let reason = tokio::time::timeout(PATIENCE, node.group.stopped()).await.expect("it stops");
+    assert!(reason.contains("told to fail"), "{reason}");
+    assert!(node.group.is_corrupt());
+    assert_eq!(node.group.read(Query::Get("a")).await, Err(ReadError::Stopped));
+    node.stop().await;
+}
+
 /// A disk whose log starts to fail when told to.
 struct FailingDisk {
     disk: RocksDisk,
@@ -305,6 +323,9 @@ async fn a_log_that_cannot_be_written_stops_its_replicas_even_if_the_disk_recove
     let answer = group.propose(command(APPEND, "a", "2")).await;
     assert!(matches!(answer, Err(ProposeError::Unknown(_))), "{answer:?}");
     fails.store(false, Ordering::Relaxed);
+    // The node learns it from the store: a replica that writes nothing would not.
+    let reason = tokio::time::timeout(PATIENCE, store.poisoned()).await.expect("the store says so");
+    assert!(reason.contains("no space left"), "{reason}");
     let reason = group.stopped().await;
     assert!(reason.contains("no space left"), "{reason}");
     assert_eq!(group.propose(command(APPEND, "a", "3")).await, Err(ProposeError::Stopped));

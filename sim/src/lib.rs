@@ -21,6 +21,7 @@
 //! node's work takes no time.
 
 pub mod clock;
+pub mod counts;
 pub mod cuts;
 pub mod dice;
 pub mod disk;

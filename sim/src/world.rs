@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SimClock;
+use crate::counts::named;
 use crate::dice::Dice;
 use crate::drive::Drive;
 use crate::machine::{Alive, Life, Machine};
@@ -31,23 +32,6 @@ const UNWELL: u32 = 6;
 
 /// The cluster's name.
 const CLUSTER: ClusterId = ClusterId(0x51);
-
-/// The names under which a night of runs is asked whether everything has happened, and ours.
-const SOMETIMES: [(&str, &str); 13] = [
-    ("elections", "election_won"),
-    ("snapshots_built", "snapshot_built"),
-    ("snapshots_installed", "snapshot_installed"),
-    ("moves", "move_installed"),
-    ("seals", "move_sealed"),
-    ("dedup_hits", "dedup_hit"),
-    ("wrong_group", "wrong_group_answered"),
-    ("stale_config", "stale_config_refused"),
-    ("unknown_outcomes", "unknown"),
-    ("crashes", "event_crashed"),
-    ("restarts", "event_started"),
-    ("partitions", "fault_partition"),
-    ("lost_replies", "net_lost_reply"),
-];
 
 /// The world of one run.
 pub struct World {
@@ -398,11 +382,9 @@ impl World {
         add("net_", self.net.counts());
         add("site_", self.faults.fired());
         add("", self.faults.marks());
-        for (name, ours) in SOMETIMES {
-            let count = counts.get(ours).copied().unwrap_or(0);
-            counts.insert(name.to_owned(), count);
-        }
-        counts
+        let torn = self.machines.values().map(|machine| machine.drive.counts().torn).sum();
+        counts.insert("torn_changes".to_owned(), torn);
+        named(counts)
     }
 
     /// How much is wrong.

@@ -22,10 +22,7 @@ fn failures() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("sim-failures")
 }
 
-/// Not yet part of every test run: about one fresh seed in two hundred still finds something, listed as open in
-/// wiki/Testing.md. Until these are mended, `make sim` runs fresh seeds and fails on them.
 #[test]
-#[ignore = "fresh seeds still find open failures: make sim"]
 fn fresh_seeds() {
     let seconds = std::env::var("FLOTILLA_SIM_SECONDS").ok().and_then(|text| text.parse().ok());
     let seconds = Duration::from_secs(seconds.unwrap_or(SECONDS));

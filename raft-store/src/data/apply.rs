@@ -54,7 +54,8 @@ impl<M: Machine> Replica<M> {
     pub fn apply(&self, round: Round) -> Result<(), EngineError> {
         // A panic inside openraft's task would leave a node that calls itself leader and fails every write.
         let applied = catch_unwind(AssertUnwindSafe(|| self.apply_round(round)));
-        let answers = applied.unwrap_or_else(|panic| Err(panicked(&*panic)))?;
+        let answers = applied.unwrap_or_else(|panic| Err(panicked(&*panic)));
+        let answers = answers.inspect_err(|error| self.fail(error))?;
         for (responder, responses) in answers {
             responder.send(responses);
         }

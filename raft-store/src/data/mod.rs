@@ -12,6 +12,7 @@
 //! * [`dir`]: the directory above. [`view`]: the live database and machine, as readers see them.
 //! * [`apply`]: entries, in rounds: one batch carries the rows, the applied entry and the members.
 //! * [`state_machine`]: openraft's face. [`snapshot`]: checkpoints, as files. [`sweep`]: local housekeeping.
+//! * [`pin`]: one moment, kept readable for a while.
 //!
 //! A crash at any point leaves a usable replica: a database is at its last flush, `applied` with it, and the log is
 //! never purged beyond a checkpoint, which flushes.
@@ -19,6 +20,7 @@
 pub(crate) mod apply;
 pub(crate) mod dir;
 pub(crate) mod engine;
+pub(crate) mod pin;
 pub(crate) mod rocks;
 pub(crate) mod snapshot;
 pub(crate) mod state_machine;

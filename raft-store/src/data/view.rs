@@ -15,7 +15,7 @@ use super::dir::{Db, ReplicaDir};
 use super::engine::closed;
 use super::snapshot::StoredSnapshot;
 use crate::convert;
-use crate::error::StoreError;
+use crate::error::{StoreError, describe, is_corrupt};
 use crate::ids::ReplicaId;
 use crate::log::record::{AppliedState, seal, unseal};
 use crate::raft_types::{LogId, StoredMembership};
@@ -81,6 +81,14 @@ impl<M> Clone for View<M> {
     }
 }
 
+/// Why a replica can go on no more.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub reason: String,
+    /// Stored bytes contradict themselves: opening the same files again would not help.
+    pub corrupt: bool,
+}
+
 /// A replica's applied state, shared by apply, readers, snapshots and housekeeping.
 pub(crate) struct Replica<M: Machine> {
     pub id: ReplicaId,
@@ -96,6 +104,8 @@ pub(crate) struct Replica<M: Machine> {
     /// Whether entries may be left out in apply. Raft never does; openraft's storage suite does.
     pub allows_gaps: bool,
     pub faults: Faults,
+    /// The first failure of the rows. Whoever meets one says so here, and then the replica stops.
+    pub failure: watch::Sender<Option<Failure>>,
     /// Nothing is applied or installed any more. Changes under the lock of `view`.
     closed: AtomicBool,
 }
@@ -127,6 +137,7 @@ impl<M: Machine> Replica<M> {
             garbage: watch::Sender::new((0, mark)),
             allows_gaps: false,
             faults: Faults::none(),
+            failure: watch::Sender::default(),
             closed: AtomicBool::new(false),
         })
     }
@@ -160,6 +171,19 @@ impl<M: Machine> Replica<M> {
         let ranges = machine.garbage(&rows)?;
         drop(rows);
         Ok((db, ranges))
+    }
+
+    /// The rows cannot be read or written: the replica stops. Neither an answer nor a vote may rest on such rows.
+    pub fn fail(&self, error: &EngineError) {
+        if self.is_closed() {
+            return;
+        }
+        self.failure.send_if_modified(|failure| {
+            let news = failure.is_none();
+            let reason = || Failure { reason: describe(error), corrupt: is_corrupt(error) };
+            failure.get_or_insert_with(reason);
+            news
+        });
     }
 
     /// Lets go of the database: it closes when the last reader is done.

@@ -15,7 +15,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_proto::env::Spawner;
+use flotilla_proto::env::{Clock, Spawner};
 use flotilla_proto::faults::Faults;
 use flotilla_types::Machine;
 use openraft::Raft;
@@ -29,6 +29,7 @@ use crate::data::view::Replica;
 use crate::error::{Leader, ProposeError, ReadError, StoreError};
 use crate::ids::{Peer, ReplicaId};
 use crate::log::replica::ReplicaLog;
+use crate::net::clocks::{Clocks, Opinion};
 use crate::net::handler::GroupHandler;
 use crate::raft_types::C;
 use crate::store::{Claim, Store};
@@ -74,6 +75,8 @@ pub(crate) struct Inner<M: Machine> {
     proposals: Proposals<M>,
     reads: Reads<M>,
     handler: Arc<GroupHandler<M>>,
+    clock: Arc<dyn Clock>,
+    clocks: Arc<Clocks>,
     progress: watch::Receiver<Progress>,
     stopped: watch::Receiver<Option<String>>,
     spawner: Spawner,
@@ -125,16 +128,18 @@ impl<M: Machine> Group<M> {
 
     /// Reads what this replica has applied, which may be old.
     pub fn read_local(&self, query: M::Query) -> Result<M::Answer, ReadError> {
-        self.inner.replica.read(|machine, rows| read::query(machine, rows, query))
+        let replica = &self.inner.replica;
+        replica.read(|machine, rows| read::query(replica, machine, rows, query))
     }
 
     /// As [`Group::read_local`], with the index of the last entry applied at that moment: equal on two replicas, the
     /// answers must be equal too.
     pub fn read_local_at(&self, query: M::Query) -> Result<(u64, M::Answer), ReadError> {
+        let replica = &self.inner.replica;
         let answer = |applied, machine: &M, rows: &dyn flotilla_types::Reader| {
-            read::query(machine, rows, query).map(|answer| (applied, answer))
+            read::query(replica, machine, rows, query).map(|answer| (applied, answer))
         };
-        self.inner.replica.read_at(answer)
+        replica.read_at(answer)
     }
 
     /// The machine of this replica's applied state.
@@ -150,6 +155,35 @@ impl<M: Machine> Group<M> {
     /// Whether this replica believes that it leads.
     pub fn is_leader(&self) -> bool {
         self.inner.progress.borrow().role == Role::Leader
+    }
+
+    /// The time to stamp into a command: what this node's clock shows, in milliseconds since 1970 UTC. 0, which lets no
+    /// time pass, on a replica that does not lead, and while a majority of the members does not agree. A new leader waits here for the first answers of
+    /// the others, which it needs for the command as well, but not for long.
+    pub async fn stamp(&self) -> u64 {
+        let opinion = || {
+            let now_ms = self.inner.clock.now_ms();
+            match self.opinion(now_ms) {
+                Opinion::Right => Some(now_ms),
+                Opinion::Wrong => Some(0),
+                Opinion::Unheard => None,
+            }
+        };
+        if !self.is_leader() {
+            return 0;
+        }
+        if let Some(now_ms) = opinion() {
+            return now_ms;
+        }
+        let patience = Duration::from_millis(self.inner.timings.election_ms_max);
+        tokio::time::timeout(patience, self.inner.clocks.until(opinion)).await.unwrap_or(0)
+    }
+
+    fn opinion(&self, now_ms: u64) -> Opinion {
+        let metrics = self.raft().metrics();
+        let metrics = metrics.borrow_watched();
+        let voters = metrics.membership_config.membership().voter_ids();
+        self.inner.clocks.opinion(voters, self.id().member, now_ms)
     }
 
     /// Who leads, if known: this replica, or a leader that was heard not long ago. [`Progress::leader`] stays while
@@ -210,6 +244,11 @@ impl<M: Machine> Group<M> {
         let mut stopped = self.inner.stopped.clone();
         let reason = stopped.wait_for(Option::is_some).await.map(|reason| reason.clone());
         reason.ok().flatten().unwrap_or_else(|| "the replica is gone".to_owned())
+    }
+
+    /// Whether it stopped because its stored bytes contradict themselves. Opening them again would not mend them.
+    pub fn is_corrupt(&self) -> bool {
+        self.inner.replica.failure.borrow().as_ref().is_some_and(|failure| failure.corrupt)
     }
 
     /// Hands leadership over if others can take it, stops, and closes the replica's files. The data stays; reads fail

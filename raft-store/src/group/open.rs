@@ -25,9 +25,10 @@ use crate::error::{StoreError, describe};
 use crate::ids::ReplicaId;
 use crate::log::replica::{ReplicaLog, next, read_state};
 use crate::log::store::LogStore;
+use crate::net::clocks::Clocks;
 use crate::net::handler::{GroupHandler, Heard};
 use crate::net::link::Links;
-use crate::raft_types::Runtime;
+use crate::raft_types::{C, Runtime};
 use crate::store::Store;
 
 impl<M: Machine> Group<M> {
@@ -43,7 +44,9 @@ impl<M: Machine> Group<M> {
         let claim = store.claim(id)?;
         let faults = env.faults.clone();
         let (log, replica) = open_storage::<M>(id, machine, store, limits.tail_bytes_max, &faults).await?;
+        let clocks = Arc::new(Clocks::default());
         let links = Links {
+            clocks: clocks.clone(),
             network: env.network.clone(),
             cluster: store.identity().cluster,
             own: id,
@@ -59,7 +62,15 @@ impl<M: Machine> Group<M> {
         let (progress_sender, progress) = watch::channel(Progress::default());
         let (stopped_sender, stopped) = watch::channel(None);
         // Not under the group's spawner: it must live to say that the replica has stopped.
-        env.spawner.spawn(watch_metrics(raft.metrics(), progress_sender, stopped_sender, faults.clone()));
+        let said = replica.failure.subscribe();
+        env.spawner.spawn(watch_metrics(
+            raft.metrics(),
+            progress_sender,
+            stopped_sender,
+            said,
+            faults.clone(),
+        ));
+        env.spawner.spawn(stop_when_failed(raft.clone(), replica.clone()));
         let (proposals, coalesce) =
             Proposals::new(raft.clone(), progress.clone(), &limits, &timings, faults.clone());
         spawner.spawn(coalesce);
@@ -73,6 +84,7 @@ impl<M: Machine> Group<M> {
         let handler = Arc::new(GroupHandler {
             raft: raft.clone(),
             replica: replica.clone(),
+            clock: env.clock.clone(),
             random: env.random.clone(),
             stop: spawner.token().child_token(),
             receiving: tokio::sync::Mutex::new(()),
@@ -89,6 +101,8 @@ impl<M: Machine> Group<M> {
             proposals,
             reads,
             handler,
+            clock: env.clock.clone(),
+            clocks,
             progress,
             stopped,
             spawner,
@@ -97,6 +111,19 @@ impl<M: Machine> Group<M> {
             claim,
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+}
+
+/// Ends a replica whose rows have failed: it neither serves nor votes any more.
+async fn stop_when_failed<M: Machine>(raft: Raft<C, StateMachine<M>>, replica: Arc<Replica<M>>) {
+    let mut failure = replica.failure.subscribe();
+    // Not to outlive the replica.
+    drop(replica);
+    if let Ok(failure) = failure.wait_for(Option::is_some).await.map(|failure| failure.clone())
+        && let Some(failure) = failure
+    {
+        tracing::error!(reason = failure.reason, "the rows of a replica have failed: it stops");
+        drop(raft.shutdown().await);
     }
 }
 

@@ -5,6 +5,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{RaftMetrics, ServerState};
 use tokio::sync::watch;
 
+use crate::data::view::Failure;
 use crate::error::Leader;
 use crate::raft_types::C;
 
@@ -76,6 +77,7 @@ pub(crate) async fn watch_metrics(
     mut metrics: openraft::alias::WatchReceiverOf<C, RaftMetrics<C>>,
     sender: watch::Sender<Progress>,
     stopped: watch::Sender<Option<String>>,
+    failure: watch::Receiver<Option<Failure>>,
     faults: Faults,
 ) {
     let reason = loop {
@@ -102,5 +104,6 @@ pub(crate) async fn watch_metrics(
         progress.role = Role::Stopped;
         progress.leader = None;
     });
+    let reason = failure.borrow().as_ref().map_or(reason, |failure| failure.reason.clone());
     stopped.send_replace(Some(reason));
 }

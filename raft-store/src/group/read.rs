@@ -127,17 +127,25 @@ impl<M: Machine> Reader<M> {
 fn answer_some<M: Machine>(replica: &Replica<M>, reads: Vec<Read<M>>) {
     replica.read(|machine, rows| {
         for read in reads {
-            let answer = query(machine, rows, read.query);
+            let answer = query(replica, machine, rows, read.query);
             // Whoever has gone needs no answer.
             let _ = read.reply.send(answer);
         }
     });
 }
 
-/// Runs one query. A panic in it is the query's failure, not the replica's.
-pub(crate) fn query<M: Machine>(machine: &M, rows: &dyn flotilla_types::Reader, query: M::Query) -> Reply<M> {
+/// Runs one query. A panic in it is the query's failure, not the replica's; rows that cannot be read are the replica's.
+pub(crate) fn query<M: Machine>(
+    replica: &Replica<M>,
+    machine: &M,
+    rows: &dyn flotilla_types::Reader,
+    query: M::Query,
+) -> Reply<M> {
     match catch_unwind(AssertUnwindSafe(|| machine.query(rows, query))) {
-        Ok(answer) => answer.map_err(|error| ReadError::Failed(describe(&error))),
+        Ok(answer) => answer.map_err(|error| {
+            replica.fail(&error);
+            ReadError::Failed(describe(&error))
+        }),
         Err(_) => Err(ReadError::Failed("the query panicked".to_owned())),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flotilla_proto::env::Random;
+use flotilla_proto::env::{Clock, Random};
 use flotilla_proto::raft_v1 as pb;
 use flotilla_types::Machine;
 use flotilla_types::planted::{self, Bug};
@@ -54,6 +54,8 @@ pub(crate) trait Handler: Send + Sync {
 pub(crate) struct GroupHandler<M: Machine> {
     pub raft: Raft<C, StateMachine<M>>,
     pub replica: Arc<Replica<M>>,
+    /// Every answer says what it shows.
+    pub clock: Arc<dyn Clock>,
     /// Seeds for the tasks that openraft spawns for a stream.
     pub random: Arc<dyn Random>,
     /// Cancelled when the group shuts down: streams must not keep the server from stopping.
@@ -95,10 +97,10 @@ fn hasty<M: Machine>(
             let fits = previous.map(|id| id.index) <= raft.metrics().borrow_watched().last_log_index;
             if fits {
                 tokio::spawn(async move { raft.append_entries(request).await.is_ok() });
-                return Ok(convert::append_reply(&Ok(last)));
+                return Ok(convert::append_reply(&Ok(last), 0));
             }
             let response = raft.append_entries(request).await.map_err(stopped)?;
-            Ok(convert::append_reply(&response.into_stream_result(previous, last)))
+            Ok(convert::append_reply(&response.into_stream_result(previous, last), 0))
         }
     })
 }
@@ -115,7 +117,7 @@ impl<M: Machine> Handler for GroupHandler<M> {
         let response = self.raft.append_entries(request).await.map_err(stopped)?;
         let answer = response.into_stream_result(previous, last);
         self.heard.note(&answer);
-        Ok(convert::append_reply(&answer))
+        Ok(convert::append_reply(&answer, self.clock.now_ms()))
     }
 
     fn stream(
@@ -133,11 +135,11 @@ impl<M: Machine> Handler for GroupHandler<M> {
             replies
         };
         let replies = stream::once(Runtime::scope(self.random.next_u64(), open)).flatten();
-        let heard = self.heard.clone();
+        let (heard, clock) = (self.heard.clone(), self.clock.clone());
         let replies = replies.map(move |reply| {
             let answer = reply.map_err(stopped)?;
             heard.note(&answer);
-            Ok(convert::append_reply(&answer))
+            Ok(convert::append_reply(&answer, clock.now_ms()))
         });
         replies.take_until(self.stop.clone().cancelled_owned()).boxed()
     }

@@ -18,8 +18,10 @@ use openraft::raft::{
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{RPCTypes, Snapshot};
+use tokio::time::Instant;
 use tonic::{Code, Status};
 
+use super::clocks::Clocks;
 use crate::convert::{self, Route};
 use crate::data::snapshot::SnapshotHandle;
 use crate::group::options::RaftTimings;
@@ -38,6 +40,8 @@ pub(crate) struct Links {
     pub cluster: ClusterId,
     pub own: ReplicaId,
     pub timings: RaftTimings,
+    /// Where to note what the others' clocks show.
+    pub clocks: Arc<Clocks>,
     pub faults: Faults,
 }
 
@@ -155,9 +159,11 @@ impl RaftNetworkV2<C> for Link {
         let request = convert::append(&rpc, Some(self.route()));
         let mut client = self.client(Lane::Heartbeat)?;
         let timeout = Duration::from_millis(self.links.timings.append_ms_max);
+        let sent = Instant::now();
         let reply = self
             .call(RPCTypes::AppendEntries, timeout, Box::pin(async move { client.append(request).await }))
             .await?;
+        self.links.clocks.heard(self.to, reply.clock_ms, sent);
         Ok(match convert::append_reply_from(reply).map_err(malformed)? {
             Ok(matched) if matched == last => AppendEntriesResponse::Success,
             Ok(matched) => AppendEntriesResponse::PartialSuccess(matched),

@@ -10,6 +10,7 @@
 //! * [`link`]: openraft's network client. [`stream`]: replication. [`send`]: snapshots out.
 //! * [`server`]: the service; routes and checks. [`handler`]: a group behind it. [`receive`]: snapshots in.
 
+pub(crate) mod clocks;
 pub(crate) mod handler;
 pub(crate) mod link;
 pub(crate) mod receive;

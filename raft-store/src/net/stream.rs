@@ -7,6 +7,7 @@ use std::time::Duration;
 use flotilla_proto::faults::site;
 use flotilla_proto::net::Lane;
 use flotilla_proto::raft_v1 as pb;
+use flotilla_types::MemberId;
 use futures::{Stream, StreamExt, stream};
 use openraft::RPCTypes;
 use openraft::base::{BoxFuture, BoxStream};
@@ -16,6 +17,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tonic::Streaming;
 
+use super::clocks::Clocks;
 use super::link::{Link, malformed, rpc_error};
 use crate::convert;
 use crate::raft_types::C;
@@ -54,12 +56,14 @@ where
         Ok(opened) => opened.map_err(|status| rpc_error(&status))?.into_inner(),
         Err(_) => return Err(late.into()),
     };
-    let answers = Answers { inbound, in_flight, patience, late, pause: &mut link.pause };
+    let clocks = (link.links.clocks.clone(), link.to);
+    let answers = Answers { inbound, clocks, in_flight, patience, late, pause: &mut link.pause };
     Ok(stream::unfold(Some(answers), next).boxed())
 }
 
 struct Answers<'s> {
     inbound: Streaming<pb::AppendReply>,
+    clocks: (Arc<Clocks>, MemberId),
     in_flight: InFlight,
     patience: Duration,
     late: Timeout<C>,
@@ -93,11 +97,15 @@ impl Answers<'_> {
     }
 
     fn take(&mut self, reply: Result<Option<pb::AppendReply>, tonic::Status>) -> Option<Answer> {
-        self.in_flight.lock().pop_front();
+        let sent = self.in_flight.lock().pop_front();
         match reply {
             Ok(None) => None,
             Ok(Some(reply)) => {
                 *self.pause = Duration::ZERO;
+                if let Some(sent) = sent {
+                    let (clocks, member) = &self.clocks;
+                    clocks.heard(*member, reply.clock_ms, sent);
+                }
                 Some(convert::append_reply_from(reply).map_err(malformed))
             }
             Err(status) => Some(Err(rpc_error(&status))),

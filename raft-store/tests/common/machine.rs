@@ -56,6 +56,8 @@ pub enum Query {
     Count(&'static str),
     /// Panics.
     Panic,
+    /// Meet rows that contradict themselves.
+    Fail,
 }
 
 /// What is answered.
@@ -133,6 +135,7 @@ impl Machine for Kv {
                 Answer::Count(rows.scan(&start, &flotilla_types::engine::prefix_end(&start)).count())
             }
             Query::Panic => panic!("told to panic"),
+            Query::Fail => return Err(EngineError::corrupt("told to fail")),
         })
     }
 

@@ -236,8 +236,10 @@ impl Image {
         }
     }
 
-    /// The power goes: what is durable stays, and so much of the rest as the dice say.
-    pub fn power_cut(&mut self, dice: &Dice) {
+    /// The power goes: what is durable stays, and so much of the rest as the dice say. Answers how
+    /// many changes were left in part.
+    pub fn power_cut(&mut self, dice: &Dice) -> u64 {
+        let mut cut = 0;
         for names in self.dirs.values_mut() {
             let kept = prefix(names.unsynced.len(), dice);
             names.unsynced.drain(..).take(kept).for_each(|change| change.apply(&mut names.durable));
@@ -249,9 +251,11 @@ impl Image {
             changes.iter().take(kept).for_each(|change| change.apply(&mut content.durable));
             let torn = changes.get(kept).filter(|_| dice.permille(500)).and_then(|change| change.torn(dice));
             torn.iter().for_each(|change| change.apply(&mut content.durable));
+            cut += u64::from(torn.is_some());
             content.now = content.durable.clone();
         }
         self.collect();
+        cut
     }
 
     /// Forgets what has no name any more. Nothing may be open.

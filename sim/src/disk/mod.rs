@@ -117,8 +117,8 @@ impl SimDisk {
     pub fn power_cut(&self) {
         let mut state = self.state.lock();
         state.fence();
-        let State { image, dice, .. } = &mut *state;
-        image.power_cut(dice);
+        let State { image, dice, counts, .. } = &mut *state;
+        counts.torn += image.power_cut(dice);
     }
 
     /// What goes wrong from now on.
@@ -175,6 +175,8 @@ pub struct DiskCounts {
     pub syncs: u64,
     /// Calls that failed by an injected fault.
     pub errors: u64,
+    /// Changes that a power cut left in part.
+    pub torn: u64,
     /// A hash over every change so far.
     pub hash: u64,
 }

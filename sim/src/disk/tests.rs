@@ -257,7 +257,11 @@ async fn noticed(disk: &SimDisk, promised: &Promised) -> Result<bool, String> {
     if !noticed {
         match running.group.read(()).await {
             Ok(found) => promised.check(&found)?,
-            Err(_) => noticed = true,
+            Err(_) => {
+                noticed = true;
+                let stopped = tokio::time::timeout(Duration::from_secs(60), running.group.stopped()).await;
+                stopped.map_err(|_| "a replica with rows that cannot be read goes on".to_owned())?;
+            }
         }
     }
     running.crash().await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use flotilla_client::{Client, ClientOptions};
 use flotilla_proto::ctrl_v1::NewGroup;
+use flotilla_proto::faults::Faults;
 use flotilla_workload::{AdminPlan, Admins, Load, Memory, Plan, Site, Stopwatch, last_reads};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -26,7 +27,7 @@ pub(super) async fn direct(stage: Arc<Stage>, record: Arc<Memory>, dice: Dice) {
     let endpoints: Vec<String> = (1..=NODES).map(address).collect();
     let worlds = {
         let dice = dice.fork("clients", 0);
-        move |number: u64| environment(dice.fork("client", number).fork("at", elapsed_ns()))
+        move |number: u64| environment(dice.fork("client", number).fork("at", elapsed_ns()), &Faults::none())
     };
     let site = Site::new(ClientOptions::new(endpoints), worlds, Stopwatch::start(), record);
     if let Err(why) = phases(&stage, &site, &dice).await {

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use flotilla_checker::judge;
-use flotilla_checker::record::{End, Line, Operation, Run, Violation};
+use flotilla_checker::record::{self, End, Line, Operation, Run, Violation};
 use flotilla_node::{Node, NodeOptions, Settings};
 use flotilla_proto::env::{Clock, Environment, Spawner};
 use flotilla_proto::faults::Faults;
@@ -29,6 +29,7 @@ use flotilla_types::{ClusterId, NodeId};
 use flotilla_workload::Memory;
 use parking_lot::Mutex;
 
+use crate::counts::named;
 use crate::dice::Dice;
 use crate::disk::SimDisk;
 use crate::run::Outcome;
@@ -97,13 +98,13 @@ fn address(node: u64) -> String {
     format!("n{node}:{PORT}")
 }
 
-fn environment(dice: Dice) -> Environment {
+fn environment(dice: Dice, faults: &Faults) -> Environment {
     Environment {
         clock: Arc::new(WireClock),
         random: Arc::new(dice),
         network: Arc::new(WireNetwork::default()),
         spawner: Spawner::default(),
-        faults: Faults::none(),
+        faults: faults.clone(),
     }
 }
 
@@ -133,6 +134,7 @@ pub fn run(seed: u64) -> anyhow::Result<Outcome> {
     let dice = Dice::new(seed).fork("wire", 0);
     let stage = Arc::new(Stage::default());
     let record = Arc::new(Memory::default());
+    let marks = Faults::counting();
     let mut sim = turmoil::Builder::new()
         .simulation_duration(SIMULATED_MAX)
         .epoch(UNIX_EPOCH + START)
@@ -143,7 +145,7 @@ pub fn run(seed: u64) -> anyhow::Result<Outcome> {
         .build();
     let disks: Vec<SimDisk> = (1..=NODES).map(|node| SimDisk::new(dice.fork("disk", node))).collect();
     for node in 1..=NODES {
-        add_host(&mut sim, node, &disks, &dice);
+        add_host(&mut sim, node, &disks, &marks, &dice);
     }
     let director = director::direct(stage.clone(), record.clone(), dice.fork("director", 0));
     sim.client("clients", async move {
@@ -151,24 +153,26 @@ pub fn run(seed: u64) -> anyhow::Result<Outcome> {
         Ok(())
     });
     let faults = nemesis::run(&mut sim, &stage, &disks, &dice.fork("nemesis", 0));
-    let faults = faults.unwrap_or_else(|why| {
+    let mut counts = faults.unwrap_or_else(|why| {
         stage.violation("liveness", why);
-        0
+        BTreeMap::new()
     });
+    counts.extend(marks.marks().into_iter().map(|(name, count)| (name.to_owned(), count)));
+    counts.insert("torn_changes".to_owned(), disks.iter().map(|disk| disk.counts().torn).sum());
     let simulated = sim.elapsed();
     // Whatever still runs ends here, before the record is read.
     drop(sim);
-    Ok(finish(seed, &stage, record.take(), simulated, faults))
+    Ok(finish(seed, &stage, record.take(), simulated, counts))
 }
 
-fn add_host(sim: &mut turmoil::Sim<'_>, node: u64, disks: &[SimDisk], dice: &Dice) {
+fn add_host(sim: &mut turmoil::Sim<'_>, node: u64, disks: &[SimDisk], marks: &Faults, dice: &Dice) {
     let disk = disks[usize::try_from(node - 1).unwrap_or_default()].clone();
     let dice = dice.fork("node", node);
-    let lives = AtomicU64::new(0);
+    let (lives, marks) = (AtomicU64::new(0), marks.clone());
     sim.host(host(node), move || {
         let life = lives.fetch_add(1, Ordering::SeqCst);
         let options = options(node, life == 0, &dice);
-        let (env, disk) = (environment(dice.fork("life", life)), disk.open());
+        let (env, disk) = (environment(dice.fork("life", life), &marks), disk.open());
         async move {
             let node = Node::start_on(options, env, disk, Writer::Task).await?;
             node.stopped().await?;
@@ -177,7 +181,13 @@ fn add_host(sim: &mut turmoil::Sim<'_>, node: u64, disks: &[SimDisk], dice: &Dic
     });
 }
 
-fn finish(seed: u64, stage: &Stage, mut lines: Vec<Line>, simulated: Duration, faults: u64) -> Outcome {
+fn finish(
+    seed: u64,
+    stage: &Stage,
+    mut lines: Vec<Line>,
+    simulated: Duration,
+    mut counts: BTreeMap<String, u64>,
+) -> Outcome {
     let history: Vec<Operation> = lines.iter().filter_map(operation).collect();
     let mut violations = std::mem::take(&mut *stage.violations.lock());
     violations.extend(judge(&history).violations().cloned());
@@ -194,7 +204,12 @@ fn finish(seed: u64, stage: &Stage, mut lines: Vec<Line>, simulated: Duration, f
         version: env!("CARGO_PKG_VERSION").to_owned(),
         ..Run::default()
     };
-    let counts = BTreeMap::from([("acked".to_owned(), acked), ("wire_faults".to_owned(), faults)]);
+    counts.insert("acked".to_owned(), acked);
+    counts.insert(
+        "unknown".to_owned(),
+        history.iter().filter(|operation| is_unknown(operation)).count() as u64,
+    );
+    let counts = named(counts);
     let at_ns = u64::try_from(simulated.as_nanos()).unwrap_or(u64::MAX);
     lines.insert(0, Line::Run(run));
     lines.extend(violations.iter().cloned().map(Line::Violation));
@@ -206,6 +221,10 @@ fn finish(seed: u64, stage: &Stage, mut lines: Vec<Line>, simulated: Duration, f
 fn hashed(hash: u64, operation: &Operation) -> u64 {
     let text = format!("{operation:?}");
     text.bytes().fold(hash, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+fn is_unknown(operation: &Operation) -> bool {
+    matches!(operation.outcome, record::Outcome::Unknown { .. })
 }
 
 fn operation(line: &Line) -> Option<Operation> {

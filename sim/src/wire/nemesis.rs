@@ -1,5 +1,6 @@
 //! What goes wrong on the wire, between two ticks of the world.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{NODES, Phase, Stage, host};
@@ -22,14 +23,25 @@ enum Fault {
     Down(u64),
 }
 
-/// Drives the simulation to its end, with faults while the stage says so. Returns how many there were.
+impl Fault {
+    /// As it is counted.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Partition(..) | Self::OneWay(..) => "fault_partition",
+            Self::Held(..) => "fault_held",
+            Self::Down(_) => "event_crashed",
+        }
+    }
+}
+
+/// Drives the simulation to its end, with faults while the stage says so. Returns how many there were of each.
 pub(super) fn run(
     sim: &mut turmoil::Sim<'_>,
     stage: &Stage,
     disks: &[SimDisk],
     dice: &Dice,
-) -> Result<u64, String> {
-    let mut made = 0;
+) -> Result<BTreeMap<String, u64>, String> {
+    let mut made = BTreeMap::new();
     let mut next = None;
     let mut present = None;
     let mut until = None;
@@ -46,8 +58,13 @@ pub(super) fn run(
             heal(sim, fault);
             next = Some(now + dice.millis(REST_MS.0, REST_MS.1));
         } else if now < end {
-            present = Some(make(sim, disks, dice));
-            made += 1;
+            let fault = make(sim, disks, dice);
+            let mut count = |name: &str| *made.entry(name.to_owned()).or_default() += 1;
+            count(fault.name());
+            if matches!(fault, Fault::Down(_)) {
+                count("event_started");
+            }
+            present = Some(fault);
             next = Some(now + dice.millis(FAULT_MS.0, FAULT_MS.1));
         }
         if now >= end {
