@@ -17,7 +17,7 @@ FLAGS ?=
 
 FUZZ_SECONDS ?= 10
 
-.PHONY: help up down build test check fuzz sim chaos plants fmt-check clippy docs deny bench clean bootstrap bootstrap-tests
+.PHONY: help up down build test check fuzz sim chaos plants fmt-check clippy docs deny bench clean bootstrap bootstrap-tests bootstrap-bench
 
 help: ## this list
 	@echo "Flotilla: make <target>"
@@ -66,9 +66,9 @@ plants: bootstrap ## plant each known bug and count the seeds until it is found 
 	@$(ENV) CARGO_TARGET_DIR=$(TARGET)/planted scripts/progress.sh cargo build --release -p flotilla-sim --features planted $(CARGO_FLAGS)
 	@$(TARGET)/planted/release/flotilla-sim --plants $(FLAGS)
 
-bench: bootstrap ## measure a fresh local cluster: start, latency of one client, a move, idle nodes
-	@$(ENV) scripts/progress.sh cargo build --release --workspace --bins --examples $(CARGO_FLAGS)
-	@scripts/measure.sh $(FLOTILLA)
+bench: bootstrap-bench ## beside etcd and redis, into wiki/Performance.md; then start, idle cost, moves. BENCH_SECONDS (3), BENCH_ROUNDS (1)
+	@$(ENV) scripts/progress.sh cargo build --release --workspace $(CARGO_FLAGS)
+	@scripts/bench.sh $(FLOTILLA)
 
 clean: ## remove what was built here (a target directory elsewhere stays)
 	rm -rf target .tools
@@ -78,3 +78,6 @@ bootstrap:
 
 bootstrap-tests:
 	@scripts/bootstrap.sh --tests
+
+bootstrap-bench:
+	@scripts/bootstrap.sh --bench

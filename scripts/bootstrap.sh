@@ -5,10 +5,12 @@
 #
 #   scripts/bootstrap.sh            what building needs
 #   scripts/bootstrap.sh --tests    also what the tests need: a word list (wamerican) and a browser (chromium)
+#   scripts/bootstrap.sh --bench    also whom benchmarks compare with: etcd-server and redis-server
 #
 # What a shell must know to build here (a PATH, where libclang is) is written to .tools/env, which the Makefile
 # reads; it is empty on an ordinary machine. Nothing outside .tools/ is touched except through apt-get and rustup.
-# No protoc is needed: the .proto files are compiled by protox, which is Rust.
+# Our .proto files are compiled by protox, which is Rust. The build of the etcd client (for `flotilla bench`) asks for protoc: where it
+# is not here and cannot be installed, the program of protox takes its place.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -16,15 +18,18 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly RUST_MIN=1.95.0             # rust-toolchain.toml pins the same
 readonly GXX_MIN=11                  # RocksDB 11 is C++20
 readonly DISK_FREE_GB_MIN=6          # a first build writes about 4 GB
+readonly PROTOX=0.10.0               # understands protoc's arguments, as far as prost uses them
 readonly LIBCLANG_WHEEL=libclang==18.1.1
 readonly WORDS=/usr/share/dict/american-english
 
 with_tests=false
+with_peers=false
 case "${1-}" in
     "") ;;
     --tests) with_tests=true ;;
+    --bench) with_peers=true ;;
     *)
-        echo "bootstrap: unknown argument '$1'; the only one is --tests" >&2
+        echo "bootstrap: unknown argument '$1'; there are --tests and --bench" >&2
         exit 2
         ;;
 esac
@@ -211,6 +216,22 @@ explain_libclang() {
         "    export BINDGEN_EXTRA_CLANG_ARGS=\"-isystem \$(g++ -print-file-name=include)\""
 }
 
+check_protoc() {
+    have protoc && return
+    apt_install protobuf-compiler && have protoc && return
+    local root=.tools/protox
+    if [ ! -x "$root/bin/protox" ]; then
+        say "protoc is not here: building protox $PROTOX in its place, into $root (cargo)"
+        have cargo && CARGO_TARGET_DIR="$root/target" cargo install --quiet --locked protox --version "$PROTOX" --features bin \
+            --root "$root" </dev/null >&2 && rm -rf "$root/target"
+    fi
+    if [ -x "$root/bin/protox" ]; then
+        exports+=("export PROTOC=\"\${PROTOC-$PWD/$root/bin/protox}\"")
+    else
+        problem "protoc (the etcd client's messages are generated with it)" "install it as root:  apt-get install -y protobuf-compiler"
+    fi
+}
+
 check_disk() {
     local target="${CARGO_TARGET_DIR:-target}" place free_gb
     # Once RocksDB's archive is there, most of the space has been spent.
@@ -235,6 +256,14 @@ check_chromium() {
         || say "chromium is missing: report pages are not opened by a test"
 }
 
+# A peer that is missing is left out of the comparison, and named.
+check_peers() {
+    local peer
+    for peer in etcd redis-server; do
+        have "$peer" || apt_install "${peer%-server}-server" || say "$peer is missing: it is left out of the benchmark"
+    done
+}
+
 # Only writes when something changed, so that nothing depending on the file is made again.
 write_env() {
     mkdir -p .tools
@@ -246,8 +275,10 @@ write_env() {
 check_compiler
 check_rust
 check_libclang
+check_protoc
 check_disk
 if $with_tests; then check_words && check_chromium; fi
+if $with_peers; then check_peers; fi
 
 if [ "$problems" -gt 0 ]; then
     echo >&2

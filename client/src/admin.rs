@@ -21,6 +21,9 @@ use crate::topology::View;
 use crate::trip::{ATTEMPT, Manner, Place, Target};
 use crate::verdict::{Verdict, of_leader};
 
+/// Between two tries of a change that a cloud migration holds up.
+const PAUSED: Duration = Duration::from_millis(200);
+
 /// The controller's operations. Each acts once, however often it is retried on its way.
 #[derive(Clone, Debug)]
 pub struct Admin {
@@ -202,6 +205,8 @@ impl Exchange for Asked {
         let response = answer.response.unwrap_or_default();
         match response.code() {
             Code::Ok => Verdict::Done(response),
+            // A cloud migration holds the configuration still; the change waits for it, as long as the caller does.
+            Code::Paused => Verdict::Later { after: PAUSED, elsewhere: false, why: response.message },
             code => Verdict::AdminRefused { code, message: response.message },
         }
     }
