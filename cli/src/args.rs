@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::bench::BenchArgs;
 use crate::chaos::ChaosArgs;
 use crate::check::CheckArgs;
 use crate::ctl::CtlArgs;
@@ -12,6 +13,8 @@ use crate::down::DownArgs;
 use crate::endpoints::{self, Endpoints};
 use crate::export::ExportArgs;
 use crate::import::ImportArgs;
+use crate::migration::MigrationArgs;
+use crate::migration::store::StoreArgs;
 use crate::node::NodeArgs;
 use crate::report::ReportArgs;
 use crate::up::UpArgs;
@@ -81,10 +84,16 @@ pub enum Command {
     Export(ExportArgs),
     /// Administer: groups, shards, nodes
     Ctl(CtlArgs),
+    /// Carry the cluster to object storage, and look after that
+    Migration(Box<MigrationArgs>),
+    /// Stand in front of a bucket and hand out presigned URLs, so that clusters need none of its keys
+    MigrationStore(Box<StoreArgs>),
     /// Say what is healthy, what is not and why, and what is moving
     Status,
     /// Compare the replicas of each group and the shards of all groups, or judge a recorded run (--history)
     Check(CheckArgs),
+    /// Measure this cluster, or its peers beside it: throughput, latencies, pauses of moves
+    Bench(Box<BenchArgs>),
     /// Put a cluster of real processes on this machine through faults, and judge it
     Chaos(ChaosArgs),
     /// Make pages to look at of recorded runs

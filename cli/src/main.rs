@@ -12,6 +12,7 @@
 //! * Absent on purpose: any rule of the cluster. What a server must refuse, the server refuses.
 
 mod args;
+mod bench;
 mod chaos;
 mod check;
 mod cluster_dir;
@@ -26,6 +27,7 @@ mod exit;
 mod export;
 mod import;
 mod lines;
+mod migration;
 mod node;
 mod output;
 mod ports;
@@ -84,7 +86,10 @@ async fn dispatch(Args { common, command }: Args) -> Result<()> {
         Command::Import(args) => Box::pin(import::run(&common, args)).await,
         Command::Export(args) => Box::pin(export::run(&common, args)).await,
         Command::Ctl(args) => Box::pin(ctl::run(&common, args.command)).await,
+        Command::Migration(args) => Box::pin(migration::run(&common, args.command)).await,
+        Command::MigrationStore(args) => Box::pin(migration::store::run(&common, *args)).await,
         Command::Status => Box::pin(status::run(&common)).await,
+        Command::Bench(args) => Box::pin(bench::run(&common, *args)).await,
         Command::Chaos(args) => Box::pin(chaos::run(&common, args)).await,
         Command::Check(args) => Box::pin(check::run(&common, args)).await,
         Command::Report(args) => report::run(&common, &args),

@@ -10,22 +10,23 @@ use std::str::FromStr;
 ///   \________\________\_________\-----> error
 ///   \________\________\_________\-----> cancelled
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, prost::Enumeration)]
+#[repr(i32)]
 pub enum State {
     /// The record exists; nobody has begun.
-    Init,
+    Init = 0,
     /// Moves are drained, the configuration is pinned, the groups are being frozen.
-    Setup,
+    Setup = 1,
     /// The groups write their shards, as of the freeze, into files.
-    Dump,
+    Dump = 2,
     /// The nodes send their files to the object store.
-    Upload,
+    Upload = 3,
     /// The manifest is written and the target has acknowledged it. Terminal.
-    Done,
+    Done = 4,
     /// It cannot go on, and the record says why. Terminal.
-    Error,
+    Error = 5,
     /// Somebody called it off. Terminal.
-    Cancelled,
+    Cancelled = 6,
 }
 
 /// What may become of a migration that is asked to go from one state to another.

@@ -23,6 +23,14 @@ impl Hosted {
         };
         role == Role::Stopped
     }
+
+    /// Whether what it has stored contradicts itself.
+    pub fn is_corrupt(&self) -> bool {
+        match self {
+            Self::Controller(group) => group.is_corrupt(),
+            Self::Shards(group) => group.is_corrupt(),
+        }
+    }
 }
 
 /// A hosted replica with the tasks that work for it.

@@ -1,5 +1,5 @@
 //! The HTTP door for operators: `/healthz` (the process answers), `/readyz` (it can do its work) and `/metrics`
-//! (Prometheus text). Everything comes from the same place as `GetStatus`.
+//! (Prometheus text), and the cloud migration. Everything comes from the same place as `GetStatus`.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -26,6 +26,7 @@ pub async fn serve(address: SocketAddr, replicas: Replicas) -> Result<SocketAddr
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .merge(crate::migration::rest::routes())
         .with_state(replicas);
     spawner.spawn(async move {
         if let Err(error) = axum::serve(listener, routes).await {
@@ -47,7 +48,12 @@ async fn readyz(State(replicas): State<Replicas>) -> (StatusCode, &'static str) 
 }
 
 async fn metrics(State(replicas): State<Replicas>) -> String {
-    render(&status::node(&replicas, None))
+    let local = replicas.node();
+    let mut page = render(&status::node(&replicas, None));
+    for (name, kind, help, samples) in local.meters.samples(&local.jobs.now()) {
+        page.metric(name, kind, help, samples);
+    }
+    page.0
 }
 
 struct Page(String);
@@ -81,7 +87,7 @@ const PER_REPLICA: &[(&str, &str, &str, Number)] = &[
     }),
 ];
 
-fn render(node: &GetStatusResponse) -> String {
+fn render(node: &GetStatusResponse) -> Page {
     let mut page = Page(String::new());
     let one = |value| [(String::new(), value)];
     page.metric("node_memory_bytes", "gauge", "Resident memory of this process.", one(node.memory_bytes));
@@ -93,7 +99,7 @@ fn render(node: &GetStatusResponse) -> String {
         page.metric(name, kind, help, node.replicas.iter().map(sample));
     }
     page.metric("shards", "gauge", "Shards by group and phase.", shards_by_phase(node));
-    page.0
+    page
 }
 
 fn shards_by_phase(node: &GetStatusResponse) -> Vec<(String, u64)> {
@@ -123,7 +129,7 @@ mod tests {
     fn metrics_are_prometheus_text() {
         let replica =
             ReplicaStatus { gid: 3, role: "leader".to_owned(), term: 7, ..ReplicaStatus::default() };
-        let text = render(&GetStatusResponse { replicas: vec![replica], ..GetStatusResponse::default() });
+        let text = render(&GetStatusResponse { replicas: vec![replica], ..GetStatusResponse::default() }).0;
         assert!(text.contains("\nflotilla_replica_leader{gid=\"3\"} 1\n"), "{text}");
         assert!(
             text.contains("# TYPE flotilla_replica_term gauge\nflotilla_replica_term{gid=\"3\"} 7\n"),

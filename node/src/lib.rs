@@ -31,6 +31,7 @@ pub mod http;
 pub mod identity;
 pub mod machines;
 pub mod members;
+pub mod migration;
 pub mod moves;
 pub mod node;
 pub mod options;

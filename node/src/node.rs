@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use flotilla_proto::ctrl_v1::shard_ctrler_service_server::ShardCtrlerServiceServer;
 use flotilla_proto::env::Environment;
+use flotilla_proto::freeze_v1::freeze_service_server::FreezeServiceServer;
 use flotilla_proto::kv_v1::GetStatusResponse;
 use flotilla_proto::kv_v1::shard_kv_service_server::ShardKvServiceServer;
+use flotilla_proto::migration_v1::migration_service_server::MigrationServiceServer;
 use flotilla_proto::net::Listener;
+use flotilla_proto::restore_v1::restore_service_server::RestoreServiceServer;
 use flotilla_raft_store::{Disk, RaftServer, RocksDisk, RocksOptions, Store, StoreOptions, Writer};
 use flotilla_types::GroupId;
 use flotilla_types::limits::MESSAGE_BYTES_MAX;
@@ -24,6 +27,10 @@ use crate::error::NodeError;
 use crate::follow;
 use crate::health;
 use crate::identity::CheckCluster;
+use crate::migration::carrier::Carrier;
+use crate::migration::jobs::{self, Jobs};
+use crate::migration::metrics::Meters;
+use crate::migration::{owner, worker};
 use crate::moves::Moves;
 use crate::options::NodeOptions;
 use crate::peers::Peers;
@@ -31,7 +38,10 @@ use crate::register;
 use crate::replicas::{Local, Replicas};
 use crate::services::commands::Commands;
 use crate::services::ctrl::Ctrl;
+use crate::services::freeze::Freezes;
 use crate::services::kv::Kv;
+use crate::services::migration::Migrations;
+use crate::services::restore::Restores;
 use crate::services::status;
 use crate::topology::Topology;
 
@@ -124,6 +134,9 @@ impl Node {
         let spawner = &local.env.spawner;
         spawner.spawn(replicas.clone().follow_directory());
         spawner.spawn(follow::follow_controller(replicas.clone()));
+        spawner.spawn(jobs::follow(replicas.clone()));
+        spawner.spawn(worker::work(replicas.clone()));
+        spawner.spawn(owner::keep(replicas.clone()));
         spawner.spawn(register::announce(local.clone(), fatal));
         info!(node = %local.options.node, address = local.address, cluster = %local.options.cluster, "node started");
         Ok(())
@@ -143,6 +156,11 @@ impl Node {
             why = self.replicas.all_stopped() => Some(Arc::new(NodeError::ReplicasStopped { why })),
         };
         error.map_or(Ok(()), |error| Err(NodeError::Fatal(error)))
+    }
+
+    /// The replicas that it hosts.
+    pub fn replicas(&self) -> &Replicas {
+        &self.replicas
     }
 
     /// What `GetStatus` says, but for what the operating system would have to be asked. Cheap, and of one moment.
@@ -204,7 +222,27 @@ fn assemble(
     let moves = Moves::new(options.settings.moves_max, options.settings.move_bytes_per_second);
     let started = Instant::now();
     let raft = RaftServer::new(options.cluster);
-    Ok(Local { options, address, started, env, store, raft, topology, controller, peers, moves })
+    let carrier = Carrier::open(&options.dir).map_err(|source| NodeError::File {
+        what: "clean the migrations' folder below",
+        path: options.dir.clone(),
+        source,
+    })?;
+    let (jobs, meters) = (Jobs::default(), Meters::default());
+    Ok(Local {
+        options,
+        address,
+        started,
+        env,
+        store,
+        raft,
+        topology,
+        controller,
+        peers,
+        moves,
+        carrier,
+        jobs,
+        meters,
+    })
 }
 
 fn serve(
@@ -222,11 +260,21 @@ fn serve(
     let ctrl = ShardCtrlerServiceServer::new(Ctrl { replicas: replicas.clone() })
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let freezes = FreezeServiceServer::new(Freezes { replicas: replicas.clone() });
+    let restores = RestoreServiceServer::new(Restores { replicas: replicas.clone() })
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let migrations = MigrationServiceServer::new(Migrations { replicas: replicas.clone() })
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let check = CheckCluster(local.options.cluster);
     let mut routes = Routes::builder();
     routes
         .add_service(tonic::service::interceptor::InterceptedService::new(kv, check))
         .add_service(tonic::service::interceptor::InterceptedService::new(ctrl, check))
+        .add_service(tonic::service::interceptor::InterceptedService::new(freezes, check))
+        .add_service(tonic::service::interceptor::InterceptedService::new(restores, check))
+        .add_service(tonic::service::interceptor::InterceptedService::new(migrations, check))
         .add_service(local.raft.service());
     health::add_services(&mut routes, replicas);
     let (routes, stop) = (routes.routes(), stop.clone());

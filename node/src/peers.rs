@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use flotilla_proto::env::Environment;
 use flotilla_proto::faults::site;
+use flotilla_proto::freeze_v1::freeze_service_client::FreezeServiceClient;
+use flotilla_proto::freeze_v1::{FreezeRequest, FreezeResponse};
 use flotilla_proto::identity::stamp;
 use flotilla_proto::kv_v1::shard_kv_service_client::ShardKvServiceClient;
 use flotilla_proto::kv_v1::{
@@ -14,6 +16,8 @@ use flotilla_proto::kv_v1::{
     Hint,
 };
 use flotilla_proto::net::{GrpcService, Lane};
+use flotilla_proto::restore_v1;
+use flotilla_proto::restore_v1::restore_service_client::RestoreServiceClient;
 use flotilla_types::limits::MESSAGE_BYTES_MAX;
 use flotilla_types::{ClusterId, ConfigNum, GroupId, NodeId};
 use parking_lot::Mutex;
@@ -66,6 +70,8 @@ struct Silence {
 /// One replica to ask.
 pub struct Peer {
     grpc: ShardKvServiceClient<GrpcService>,
+    freezes: FreezeServiceClient<GrpcService>,
+    restores: RestoreServiceClient<GrpcService>,
     cluster: ClusterId,
 }
 
@@ -91,6 +97,21 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// One step of a freeze.
+    pub async fn freeze(mut self, request: FreezeRequest) -> Result<FreezeResponse, Status> {
+        self.freezes.step(stamp(request, Some(self.cluster))).await.map(tonic::Response::into_inner)
+    }
+
+    /// One step of a restore.
+    pub async fn restore(
+        mut self,
+        request: restore_v1::StepRequest,
+    ) -> Result<restore_v1::StepResponse, Status> {
+        self.restores.step(stamp(request, Some(self.cluster))).await.map(tonic::Response::into_inner)
+    }
+}
+
 impl Peers {
     /// Peers found through `topology`.
     pub fn new(env: Environment, topology: Topology, cluster: ClusterId) -> Self {
@@ -113,10 +134,14 @@ impl Peers {
     fn peer(&self, address: &str) -> Result<Peer, Failure> {
         let service = self.env.network.connect(address, Lane::Bulk);
         let service = service.map_err(|error| Failure(error.to_string()))?;
+        let freezes = FreezeServiceClient::new(service.clone());
+        let restores = RestoreServiceClient::new(service.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX);
         let grpc = ShardKvServiceClient::new(service)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        Ok(Peer { grpc, cluster: self.cluster })
+        Ok(Peer { grpc, freezes, restores, cluster: self.cluster })
     }
 
     /// Whether no replica of `gid` answered in time a moment ago.

@@ -10,12 +10,12 @@ use flotilla_proto::kv_v1::{
     Chunk, Code, DeleteShardsDataRequest, DeleteShardsDataResponse, GetShardsDataRequest,
     GetShardsDataResponse, Hint, TransferAnswer, TransferCursor, TransferPhase,
 };
-use flotilla_raft_store::ReplicaId;
+use flotilla_raft_store::{Group, ReplicaId};
 use flotilla_shardkv::{Action, Outcome, ShardKv};
 use flotilla_types::planted::{self, Bug};
 use flotilla_types::{ConfigNum, GroupId, ShardId, Wire};
 use futures::future::BoxFuture;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::controller::ControllerClient;
 use crate::moves::Moves;
@@ -34,6 +34,7 @@ pub struct KvPerformer(Arc<Inner>);
 
 struct Inner {
     replica: ReplicaId,
+    group: Group<ShardKv>,
     env: Environment,
     topology: Topology,
     controller: ControllerClient,
@@ -43,9 +44,9 @@ struct Inner {
 }
 
 impl KvPerformer {
-    /// A performer for `replica`.
+    /// A performer for the replica that `group` is a handle to.
     pub fn new(
-        replica: ReplicaId,
+        group: Group<ShardKv>,
         env: Environment,
         topology: Topology,
         controller: ControllerClient,
@@ -53,7 +54,8 @@ impl KvPerformer {
         moves: Moves,
         chunk_bytes: usize,
     ) -> Self {
-        Self(Arc::new(Inner { replica, env, topology, controller, peers, moves, chunk_bytes }))
+        let replica = group.id();
+        Self(Arc::new(Inner { replica, group, env, topology, controller, peers, moves, chunk_bytes }))
     }
 }
 
@@ -70,7 +72,11 @@ impl Performer<ShardKv> for KvPerformer {
                     inner.delete_at_source(shard, config, from).await
                 }
                 Action::Report { settled } => inner.report(settled).await,
-                Action::Expire { .. } => Ok(Outcome::Now(inner.env.clock.now_ms())),
+                Action::Expire { .. } => Ok(Outcome::Now(inner.group.stamp().await)),
+                Action::AwaitFreeze { lease_ms, .. } => {
+                    sleep(Duration::from_millis(lease_ms)).await;
+                    Ok(Outcome::Lapsed)
+                }
             }
         })
     }

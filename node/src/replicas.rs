@@ -26,6 +26,9 @@ use crate::controller::ControllerClient;
 use crate::hosted::{Hosted, Running};
 use crate::machines;
 use crate::members;
+use crate::migration::carrier::Carrier;
+use crate::migration::jobs::Jobs;
+use crate::migration::metrics::Meters;
 use crate::moves::Moves;
 use crate::options::NodeOptions;
 use crate::peers::Peers;
@@ -58,6 +61,12 @@ pub struct Local {
     pub peers: Peers,
     /// Its moves.
     pub moves: Moves,
+    /// What it holds of migrations.
+    pub carrier: Carrier,
+    /// What it knows of them.
+    pub jobs: Jobs,
+    /// What it counts of its work for them.
+    pub meters: Meters,
 }
 
 /// The hosted replicas; cheap to clone.
@@ -179,7 +188,7 @@ impl Replicas {
         let node = self.node.options.node;
         let disk = self.node.store.identity().disk;
         for (replica, hosted) in self.all() {
-            if hosted.has_stopped() {
+            if hosted.has_stopped() && !hosted.is_corrupt() {
                 self.revive(replica).await;
             }
         }
@@ -278,7 +287,7 @@ impl Replicas {
             };
             let group = self.start::<ShardKv>(replica, options).await?;
             let performer = KvPerformer::new(
-                replica,
+                group.clone(),
                 node.env.clone(),
                 node.topology.clone(),
                 node.controller.clone(),

@@ -29,6 +29,18 @@ pub mod kv_v1 {
     pub use flotilla_shardkv::api::*;
 }
 
+/// How a cloud migration makes groups read-only: `FreezeService`.
+pub mod freeze_v1 {
+    #![allow(missing_docs, clippy::all, clippy::pedantic)]
+    tonic::include_proto!("flotilla.freeze.v1");
+}
+
+/// How a dump comes back: `RestoreService`.
+pub mod restore_v1 {
+    #![allow(missing_docs, clippy::all, clippy::pedantic)]
+    tonic::include_proto!("flotilla.restore.v1");
+}
+
 /// What the controller serves: `ShardCtrlerService`.
 pub mod ctrl_v1 {
     #![allow(missing_docs, clippy::all, clippy::pedantic)]
@@ -40,6 +52,16 @@ pub mod ctrl_v1 {
         Code, Directory, GroupRecord, GroupState, NodeRecord, Replica, Response,
     };
     pub use flotilla_types::ShardConfig;
+}
+
+/// What any node serves about cloud migrations: `MigrationService`.
+pub mod migration_v1 {
+    #![allow(missing_docs, clippy::all, clippy::pedantic)]
+    tonic::include_proto!("flotilla.migration.v1");
+    pub use flotilla_cloud_migration::{
+        Ack, Compensation, Dumped, Event, Failure, File, Freeze, FreezeUntil, Group, Options, Owner, Part,
+        Record, Stage, State, Target, Totals, Undo, Upload,
+    };
 }
 
 /// The descriptors of every service, for gRPC reflection.

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use flotilla_proto::{DESCRIPTORS, ctrl_v1 as ctrl, kv_v1 as kv};
+use flotilla_proto::{DESCRIPTORS, ctrl_v1 as ctrl, kv_v1 as kv, migration_v1 as migration};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage};
 
@@ -92,6 +92,7 @@ fn answers_are_as_the_contract_says() {
         message: "m".to_owned(),
         retry_after_ms: 4,
         time_ms: 5,
+        migration: 6,
     };
     same("flotilla.kv.v1.Reply", &reply);
     same("flotilla.kv.v1.ScanRow", &kv::ScanRow { key: bytes("k"), value: bytes("v"), version: 1 });
@@ -115,9 +116,20 @@ fn status_is_as_the_contract_says() {
         moving: Some(moving),
     };
     same("flotilla.kv.v1.ShardStatus", &shard);
+    let freeze = kv::FreezeProof {
+        freeze: 1,
+        migration: 2,
+        config: 3,
+        thaws: 4,
+        writes: 5,
+        beat: 6,
+        at_ms: 7,
+        lease_ms: 8,
+    };
+    same("flotilla.kv.v1.FreezeProof", &freeze);
     same(
         "flotilla.kv.v1.GroupStatus",
-        &kv::GroupStatus { config: 1, settled: 2, shards: vec![shard], debts: 3 },
+        &kv::GroupStatus { config: 1, settled: 2, shards: vec![shard], debts: 3, freezes: vec![freeze] },
     );
 }
 
@@ -145,6 +157,8 @@ fn the_controllers_words_are_as_the_contract_says() {
         token: 4,
         holder: "h".to_owned(),
         expires_at_ms: 5,
+        migration: 6,
+        count: 7,
     };
     same("flotilla.ctrl.v1.Response", &response);
 }
@@ -174,6 +188,130 @@ fn the_directory_is_as_the_contract_says() {
     same("flotilla.ctrl.v1.Directory", &directory);
 }
 
+fn record() -> migration::Record {
+    let text = || "t".to_owned();
+    let group = migration::Group {
+        gid: 1,
+        incarnation: 2,
+        ack: Some(migration::Ack { index: 1, term: 2, counters: 3 }),
+        proven: true,
+        node: 3,
+        assignment: 4,
+        planned: 5,
+        planned_all: true,
+        dumped: 6,
+        done: 7,
+        nodes: vec![8],
+        lost: vec![9],
+    };
+    migration::Record {
+        id: 1,
+        external_id: text(),
+        attempt: 2,
+        retry_of: 3,
+        state: 4,
+        progress: 5,
+        detail: text(),
+        target: Some(migration::Target { url: text(), credentials_file: text() }),
+        options: Some(options()),
+        owner: Some(migration::Owner { node: 1, epoch: 2, leased: true, renewals: 3 }),
+        freeze: Some(migration::Freeze {
+            id: 1,
+            config: 2,
+            started_ms: 3,
+            complete_ms: 4,
+            ended_ms: 5,
+            thawed_ms: 6,
+        }),
+        groups: vec![group],
+        totals: Some(totals()),
+        compensations: vec![migration::Compensation { undo: 2, of: 1 }],
+        error: Some(migration::Failure { code: text(), phase: 1, message: text(), retryable: true }),
+        created_ms: 1,
+        updated_ms: 2,
+        timeline: vec![migration::Event { at_ms: 1, what: text() }],
+        revision: 4,
+        pauses: true,
+        plan_digest: 5,
+        cluster: text(),
+        shards: 6,
+    }
+}
+
+fn totals() -> migration::Totals {
+    migration::Totals {
+        files: 1,
+        files_dumped: 2,
+        files_done: 3,
+        bytes_planned: 4,
+        bytes_dumped: 5,
+        bytes_files: 6,
+        bytes_uploaded: 7,
+        rows: 8,
+    }
+}
+
+fn options() -> migration::Options {
+    migration::Options {
+        freeze_until: 3,
+        drain_timeout_ms: 1,
+        freeze_timeout_ms: 2,
+        node_timeout_ms: 3,
+        file_bytes: 4,
+        multipart_bytes: 5,
+        part_bytes: 6,
+        parallel_parts: 7,
+        dump_bytes_per_second: 8,
+        upload_bytes_per_second: 9,
+        uncompressed: true,
+        keep_objects: true,
+    }
+}
+
+#[test]
+fn migrations_are_as_the_contract_says() {
+    let record = record();
+    same("flotilla.migration.v1.Options", &options());
+    same("flotilla.migration.v1.Totals", &totals());
+    same("flotilla.migration.v1.Group", &record.groups[0]);
+    same("flotilla.migration.v1.Ack", &record.groups[0].ack.expect("filled in"));
+    same("flotilla.migration.v1.Owner", &record.owner.expect("filled in"));
+    same("flotilla.migration.v1.Freeze", &record.freeze.expect("filled in"));
+    same("flotilla.migration.v1.Target", record.target.as_ref().expect("filled in"));
+    same("flotilla.migration.v1.Compensation", &record.compensations[0]);
+    same("flotilla.migration.v1.Failure", record.error.as_ref().expect("filled in"));
+    same("flotilla.migration.v1.Event", &record.timeline[0]);
+    same("flotilla.migration.v1.Record", &record);
+    let dumped = migration::Dumped {
+        length: 1,
+        rows: 2,
+        raw_bytes: 3,
+        md5: bytes("m"),
+        blake3: bytes("b"),
+        row_checksum: bytes("r"),
+    };
+    same("flotilla.migration.v1.Dumped", &dumped);
+    let upload = migration::Upload { id: "u".to_owned(), part_bytes: 1, parts: 2, parts_done: 3 };
+    same("flotilla.migration.v1.Upload", &upload);
+    let file = migration::File {
+        index: 1,
+        gid: 2,
+        shard: 3,
+        piece: 4,
+        begin: bytes("a"),
+        end: bytes("b"),
+        planned_bytes: 5,
+        stage: 2,
+        key: "k".to_owned(),
+        dumped: Some(dumped),
+        upload: Some(upload),
+        etag: "e".to_owned(),
+        made_under: 6,
+    };
+    same("flotilla.migration.v1.File", &file);
+    same("flotilla.migration.v1.Part", &migration::Part { number: 1, etag: "e".to_owned() });
+}
+
 // `NO_KEY` of the .proto is `NoKey` in Rust.
 fn named_alike<T: TryFrom<i32> + std::fmt::Debug>(name: &str) {
     let descriptor = pool().get_enum_by_name(name).expect("in the .proto");
@@ -192,6 +330,10 @@ fn enumerations_are_as_the_contract_says() {
     named_alike::<kv::TransferPhase>("flotilla.kv.v1.TransferPhase");
     named_alike::<ctrl::Code>("flotilla.ctrl.v1.Code");
     named_alike::<ctrl::GroupState>("flotilla.ctrl.v1.GroupState");
+    named_alike::<migration::State>("flotilla.migration.v1.State");
+    named_alike::<migration::FreezeUntil>("flotilla.migration.v1.Options.FreezeUntil");
+    named_alike::<migration::Undo>("flotilla.migration.v1.Compensation.Undo");
+    named_alike::<migration::Stage>("flotilla.migration.v1.File.Stage");
 }
 
 #[test]

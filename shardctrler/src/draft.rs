@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use flotilla_types::{EngineError, ShardConfig, Txn, Wire};
+use flotilla_cloud_migration::Record;
+use flotilla_types::engine::prefix_end;
+use flotilla_types::{EngineError, Reader, ShardConfig, Txn, Wire};
 
 use crate::api::command::Bootstrap;
 use crate::api::{Directory, GroupRecord, NodeRecord, Replica, Response};
 use crate::machine::{ShardCtrler, read};
-use crate::rows::{Counters, LockRecord, Remembered, RowKey};
+use crate::rows::{Counters, LockRecord, Remembered, RowKey, tag};
 
 /// The state as the command found it and is changing it.
 pub(crate) struct Draft<'s, 'r, 'v> {
@@ -145,7 +147,41 @@ impl<'s, 'r, 'v> Draft<'s, 'r, 'v> {
         }
     }
 
-    fn put(&mut self, key: &RowKey, value: &impl Wire) {
+    /// A cloud migration, new or changed.
+    pub(crate) fn put_migration(&mut self, record: Record) {
+        self.state.counters.migrations += 1;
+        self.put(&RowKey::Migration(record.id), &record);
+        Arc::make_mut(&mut self.state.migrations).insert(record.id, record);
+    }
+
+    /// Forgets a cloud migration with its files and parts.
+    pub(crate) fn remove_migration(&mut self, id: u64) {
+        self.state.counters.migrations += 1;
+        self.rows.delete(RowKey::Migration(id).encode());
+        for tag in [tag::MIGRATION_FILE, tag::MIGRATION_PART] {
+            let prefix = [&[tag][..], &id.to_be_bytes()].concat();
+            let end = prefix_end(&prefix);
+            self.rows.forget_range_later(prefix, end);
+        }
+        Arc::make_mut(&mut self.state.migrations).remove(&id);
+    }
+
+    /// Forgets the parts of one file. One by one: there may be new ones in the same round.
+    pub(crate) fn remove_migration_parts(&mut self, id: u64, file: u32) -> Result<(), EngineError> {
+        let prefix = [&[tag::MIGRATION_PART][..], &id.to_be_bytes(), &file.to_be_bytes()].concat();
+        let found: Result<Vec<_>, _> = self.rows.scan(&prefix, &prefix_end(&prefix)).collect();
+        for (key, _) in found? {
+            self.rows.delete(key);
+        }
+        Ok(())
+    }
+
+    /// The rows, as the commands before and this one have left them.
+    pub(crate) fn rows(&self) -> &Txn<'v> {
+        self.rows
+    }
+
+    pub(crate) fn put(&mut self, key: &RowKey, value: &impl Wire) {
         self.rows.put(key.encode(), value.to_bytes());
     }
 

@@ -23,11 +23,14 @@
 //! * `open` over the stored rows gives a machine equal to the one in memory ([`RowKey`] lists every row).
 //! * Time is what lock commands were stamped with, the greatest so far; nothing else looks at it.
 //!
+//! Cloud migrations are judged by the crate `cloud-migration`; here are their rows, and the pause: while one holds the
+//! configuration still, Join, Leave and Move are refused as [`Code::Paused`].
+//!
 //! Code map: `apply` holds one file for each family of commands, each of which judges first and writes after;
 //! `draft` writes mirror and rows together; `housekeeping` forgets old configurations and torn-down groups.
 //!
 //! Absent, on purpose: *last seen* (the leader's memory, not state), work for the leader ([`Action`] has no
-//! values: nothing here calls for I/O yet), the cloud migration's record (to come), changes of a group's replicas
+//! values: a cloud migration is driven by its owner, which claims it), changes of a group's replicas
 //! by hand (to come), clocks, randomness and hash-ordered collections.
 
 mod address;
@@ -43,6 +46,7 @@ mod refusal;
 mod rows;
 
 pub use api::{Answer, Code, Command, ConfigAnswer, ControllerStatus, Query, Response};
+pub use flotilla_cloud_migration as migration;
 pub use machine::{Action, Outcome, ShardCtrler};
 pub use options::Options;
 pub use rebalance::rebalance;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flotilla_cloud_migration::Record;
 use flotilla_types::engine::prefix_end;
 use flotilla_types::{Bytes, ConfigNum, EngineError, Machine, Reader, ShardConfig, Txn, Wire};
 
@@ -26,6 +27,8 @@ pub struct ShardCtrler {
     pub(crate) locks: Arc<BTreeMap<String, LockRecord>>,
     /// Request id to serial number; the answers are in the rows only.
     pub(crate) requests: Arc<BTreeMap<u64, u64>>,
+    /// Cloud migrations by id; their files and parts are in the rows only.
+    pub(crate) migrations: Arc<BTreeMap<u64, Record>>,
 }
 
 /// Work that needs I/O. There is none: the controller only answers.
@@ -50,6 +53,22 @@ impl ShardCtrler {
     /// The number of the oldest configuration kept.
     pub fn oldest(&self) -> ConfigNum {
         ConfigNum(self.counters.config_oldest)
+    }
+
+    /// The cloud migrations, by id.
+    pub fn migrations(&self) -> &Arc<BTreeMap<u64, Record>> {
+        &self.migrations
+    }
+
+    /// The greatest id that a cloud migration ever had: one up to here that is not among them was forgotten, a greater one is
+    /// only not known yet.
+    pub fn migration_last(&self) -> u64 {
+        self.counters.migration
+    }
+
+    /// Grows with every change of [`ShardCtrler::migrations`].
+    pub fn migrations_revision(&self) -> u64 {
+        self.counters.migrations
     }
 
     /// Whether the cluster's birth was applied.
@@ -101,6 +120,9 @@ impl Machine for ShardCtrler {
             latest: Arc::new(latest),
             locks: Arc::new(read_all(rows, tag::LOCK, lock_entry)?),
             requests: Arc::new(read_all(rows, tag::REQUEST, request_entry)?),
+            migrations: Arc::new(read_all(rows, tag::MIGRATION, |_, record: Record| {
+                Ok((record.id, record))
+            })?),
         })
     }
 

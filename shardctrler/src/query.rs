@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flotilla_types::{ConfigNum, EngineError, Reader};
+use flotilla_types::{ConfigNum, EngineError, Reader, Wire};
 
 use crate::api::{Answer, ConfigAnswer, ControllerStatus, Query};
 use crate::machine::{ShardCtrler, read};
@@ -15,6 +15,15 @@ pub(crate) fn answer(state: &ShardCtrler, rows: &dyn Reader, query: Query) -> Re
         Query::Directory => Answer::Directory(Arc::clone(&state.directory)),
         Query::Status => Answer::Status(status(state)),
         Query::Digest => Answer::Digest(digest(rows)?),
+        Query::Migrations => Answer::Migrations(Arc::clone(&state.migrations)),
+        Query::MigrationFiles(id, from, most) => {
+            let (from, end) = (RowKey::MigrationFile(id, from), RowKey::MigrationFile(id, u32::MAX));
+            Answer::MigrationFiles(values(rows, &from, &end, most)?)
+        }
+        Query::MigrationParts(id, file) => {
+            let (from, end) = (RowKey::MigrationPart(id, file, 0), RowKey::MigrationPart(id, file, u32::MAX));
+            Answer::MigrationParts(values(rows, &from, &end, u32::MAX)?)
+        }
     })
 }
 
@@ -37,6 +46,12 @@ fn config(
     let found = read(rows, &RowKey::Config(num))?;
     let missing = || EngineError::corrupt(format!("the row of configuration {num} is missing"));
     Ok(ConfigAnswer::Found(found.ok_or_else(missing)?))
+}
+
+/// At most so many values from one row on to another.
+fn values<T: Wire>(rows: &dyn Reader, from: &RowKey, end: &RowKey, most: u32) -> Result<Vec<T>, EngineError> {
+    let rows = rows.scan(&from.encode(), &end.encode()).take(most as usize);
+    rows.map(|row| Ok(T::decode_from(row?.1)?)).collect()
 }
 
 fn status(state: &ShardCtrler) -> ControllerStatus {

@@ -8,6 +8,8 @@ pub(crate) struct Grant {
     pub(crate) token: u64,
     pub(crate) holder: String,
     pub(crate) expires_at_ms: u64,
+    pub(crate) migration: u64,
+    pub(crate) count: u64,
 }
 
 /// Why nothing was done.
@@ -17,6 +19,8 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
     /// Of a lock that somebody else holds: who, and until when.
     pub(crate) held: Option<(String, u64)>,
+    /// The cloud migration that stands in the way; 0: none.
+    pub(crate) migration: u64,
 }
 
 /// What became of a command.
@@ -24,7 +28,7 @@ pub(crate) type Verdict = Result<Grant, Refusal>;
 
 impl Refusal {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), held: None }
+        Self { code, message: message.into(), held: None, migration: 0 }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -57,10 +61,13 @@ pub(crate) fn response(verdict: Verdict, config: u64, revision: u64) -> Response
             response.token = grant.token;
             response.holder = grant.holder;
             response.expires_at_ms = grant.expires_at_ms;
+            response.migration = grant.migration;
+            response.count = grant.count;
         }
         Err(refusal) => {
             response.code = refusal.code.into();
             response.message = refusal.message;
+            response.migration = refusal.migration;
             (response.holder, response.expires_at_ms) = refusal.held.unwrap_or_default();
         }
     }

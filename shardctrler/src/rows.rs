@@ -51,6 +51,24 @@ pub enum RowKey {
     /// * value: [`Remembered`]
     /// * immutable; deleted, oldest first, when there are too many.
     Request(u64),
+    /// A cloud migration.
+    ///
+    /// * bytes: `08`, id (8)
+    /// * value: `flotilla_cloud_migration::Record`
+    /// * overwritten; deleted when it is forgotten.
+    Migration(u64),
+    /// A file of a cloud migration.
+    ///
+    /// * bytes: `09`, migration (8), file (4)
+    /// * value: `flotilla_cloud_migration::File`
+    /// * overwritten; deleted with the migration.
+    MigrationFile(u64, u32),
+    /// A part of such a file that was sent.
+    ///
+    /// * bytes: `0a`, migration (8), file (4), part (4)
+    /// * value: `flotilla_cloud_migration::Part`
+    /// * overwritten; deleted with the upload or the migration.
+    MigrationPart(u64, u32, u32),
 }
 
 /// The first byte of a key.
@@ -62,8 +80,11 @@ pub(crate) mod tag {
     pub(crate) const NODE: u8 = 5;
     pub(crate) const LOCK: u8 = 6;
     pub(crate) const REQUEST: u8 = 7;
+    pub(crate) const MIGRATION: u8 = 8;
+    pub(crate) const MIGRATION_FILE: u8 = 9;
+    pub(crate) const MIGRATION_PART: u8 = 10;
     /// One beyond the last.
-    pub(crate) const END: u8 = 8;
+    pub(crate) const END: u8 = 11;
 }
 
 impl RowKey {
@@ -77,6 +98,14 @@ impl RowKey {
             RowKey::Node(node) => (tag::NODE, node.to_be_bytes().to_vec()),
             RowKey::Lock(name) => (tag::LOCK, name.as_bytes().to_vec()),
             RowKey::Request(serial) => (tag::REQUEST, serial.to_be_bytes().to_vec()),
+            RowKey::Migration(id) => (tag::MIGRATION, id.to_be_bytes().to_vec()),
+            RowKey::MigrationFile(id, file) => {
+                (tag::MIGRATION_FILE, [&id.to_be_bytes()[..], &file.to_be_bytes()].concat())
+            }
+            RowKey::MigrationPart(id, file, part) => {
+                let numbers = [&id.to_be_bytes()[..], &file.to_be_bytes(), &part.to_be_bytes()];
+                (tag::MIGRATION_PART, numbers.concat())
+            }
         };
         [vec![tag], rest].concat().into()
     }
@@ -102,6 +131,20 @@ impl RowKey {
             tag::NODE => number().map(RowKey::Node),
             tag::LOCK => String::from_utf8(rest.to_vec()).ok().map(RowKey::Lock),
             tag::REQUEST => number().map(RowKey::Request),
+            tag::MIGRATION => number().map(RowKey::Migration),
+            tag::MIGRATION_FILE => {
+                let (id, file) = rest.split_at_checked(8)?;
+                let id = u64::from_be_bytes(id.try_into().ok()?);
+                Some(RowKey::MigrationFile(id, u32::from_be_bytes(file.try_into().ok()?)))
+            }
+            tag::MIGRATION_PART => {
+                let (file, part) = rest.split_at_checked(12)?;
+                let RowKey::MigrationFile(id, file) = Self::parse(&[&[tag::MIGRATION_FILE], file].concat())?
+                else {
+                    return None;
+                };
+                Some(RowKey::MigrationPart(id, file, u32::from_be_bytes(part.try_into().ok()?)))
+            }
             _ => None,
         }
     }
@@ -131,6 +174,15 @@ pub struct Counters {
     /// The serial number of the next remembered request.
     #[prost(uint64, tag = "7")]
     pub request_next: u64,
+    /// The last cloud migration's id.
+    #[prost(uint64, tag = "8")]
+    pub migration: u64,
+    /// The last freeze's id.
+    #[prost(uint64, tag = "9")]
+    pub freeze: u64,
+    /// Grows with every change of a cloud migration's record.
+    #[prost(uint64, tag = "10")]
+    pub migrations: u64,
 }
 
 /// A lock that somebody took.
@@ -173,6 +225,9 @@ mod tests {
             any::<u64>().prop_map(RowKey::Node),
             any::<String>().prop_map(RowKey::Lock),
             any::<u64>().prop_map(RowKey::Request),
+            any::<u64>().prop_map(RowKey::Migration),
+            any::<(u64, u32)>().prop_map(|(id, file)| RowKey::MigrationFile(id, file)),
+            any::<(u64, u32, u32)>().prop_map(|(id, file, part)| RowKey::MigrationPart(id, file, part)),
         ]
     }
 

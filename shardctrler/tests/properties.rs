@@ -56,6 +56,75 @@ fn lock() -> impl Strategy<Value = Kind> {
     (word(), word(), ttl).prop_map(|(name, holder, ttl_ms)| Kind::Lock(Lock { name, holder, ttl_ms }))
 }
 
+/// Commands of owners, nodes and people, mostly of numbers that exist.
+fn migration() -> impl Strategy<Value = Kind> {
+    use flotilla_cloud_migration::command::{self as c, Kind as M};
+    use flotilla_cloud_migration::{Ack, Failure, Part, Target};
+    let empty = c::Empty {};
+    // Mostly the first of everything, or hardly a sequence would get anywhere.
+    let first = |rest: std::ops::Range<u64>| prop_oneof![9 => Just(1u64), 1 => rest];
+    let (id, gid, node, file) = (first(0..4), first(1..9), 1u64..4, 0u32..3);
+    let create = Just(M::Create(c::Create {
+        target: Some(Target { url: "s3://b".to_owned(), credentials_file: String::new() }),
+        options: None,
+    }));
+    let go = (prop_oneof![9 => 1i32..5, 1 => 0i32..8], prop_oneof![5 => Just(0u32), 1 => 0u32..101])
+        .prop_map(|(state, progress)| {
+            M::SetProgress(c::SetProgress { state, progress, detail: String::new() })
+        });
+    let frozen = (gid.clone(), first(0..4)).prop_map(|(gid, freeze)| {
+        M::Frozen(c::Frozen { gid, freeze, ack: Some(Ack { index: 1, term: 1, counters: 1 }) })
+    });
+    let code = prop_oneof![Just("pin_lost".to_owned()), Just("x".to_owned())];
+    let failure = code.prop_map(|code| Failure { code, ..Failure::default() });
+    let plan = (
+        gid.clone(),
+        prop_oneof![4 => Just(0u32), 1 => 0u32..3],
+        vec((0u32..12, 0u64..100), 0..3),
+        any::<bool>(),
+    )
+        .prop_map(|(gid, from, files, last)| {
+            let cut = |(shard, bytes)| c::Planned { shard, bytes, ..c::Planned::default() };
+            M::FilesPlanned(c::FilesPlanned { gid, from, files: files.into_iter().map(cut).collect(), last })
+        });
+    let dumped = (file.clone(), 0u64..3).prop_map(|(file, length)| {
+        let (blake3, rows) = (vec![1; 32].into(), 1);
+        let dumped = flotilla_cloud_migration::Dumped { length, rows, blake3, ..Default::default() };
+        M::FileDumped(c::FileDumped { file, dumped: Some(dumped) })
+    });
+    let upload = (file.clone(), word(), word(), 0u64..3).prop_map(|(file, replaces, upload, part_bytes)| {
+        M::UploadCreated(c::UploadCreated { file, replaces, upload, part_bytes })
+    });
+    let parts = (file.clone(), word(), vec(0u32..4, 0..3)).prop_map(|(file, upload, numbers)| {
+        let part = |number| Part { number, etag: "e".to_owned() };
+        M::PartsDone(c::PartsDone { file, upload, parts: numbers.into_iter().map(part).collect() })
+    });
+    let kind = prop_oneof![
+        3 => create,
+        1 => Just(M::Cancel(empty)),
+        1 => Just(M::Retry(empty)),
+        1 => Just(M::Forget(empty)),
+        3 => node.clone().prop_map(|node| M::Claim(c::OfNode { node })),
+        2 => Just(M::Renew(empty)),
+        1 => Just(M::Release(empty)),
+        6 => go,
+        3 => Just(M::Pin(empty)),
+        6 => frozen,
+        4 => gid.clone().prop_map(|gid| M::Proven(c::OfGroup { gid })),
+        1 => failure.clone().prop_map(M::Fail),
+        1 => (gid.clone(), failure).prop_map(|(gid, failure)| M::GroupFailed(c::GroupFailed { gid, failure: Some(failure) })),
+        4 => (gid, node, prop_oneof![4 => Just(0u32), 1 => 0u32..3]).prop_map(|(gid, node, after)| M::Assign(c::Assign { gid, node, after })),
+        4 => plan,
+        4 => dumped,
+        2 => upload,
+        2 => parts,
+        3 => (file, word()).prop_map(|(file, etag)| M::FileDone(c::FileDone { file, etag })),
+        2 => (0i32..4, 0u64..9).prop_map(|(undo, of)| M::CompensationDone(c::CompensationDone { undo, of })),
+    ];
+    (id, first(0..4), prop::option::weighted(0.98, kind))
+        .prop_map(|(id, epoch, kind)| Kind::Migration(flotilla_cloud_migration::Command { id, epoch, kind }))
+}
+
 fn kind() -> impl Strategy<Value = Kind> {
     let wild = (any::<u32>(), vec(any::<u64>(), 0..3)).prop_map(|(shards, numbers)| {
         let controllers = numbers.iter().map(|n| Replica { node: *n, member: *n, disk: *n }).collect();
@@ -69,6 +138,7 @@ fn kind() -> impl Strategy<Value = Kind> {
         3 => vec(0u64..9, 0..3).prop_map(|gids| Kind::Leave(Leave { gids })),
         3 => (0u32..12, 0u64..9).prop_map(|(shard, gid)| Kind::Move(Move { shard, gid })),
         4 => report(),
+        6 => migration(),
         3 => lock(),
         1 => (word(), 0u64..9).prop_map(|(name, token)| Kind::Unlock(Unlock { name, token })),
     ]
@@ -125,6 +195,20 @@ proptest! {
         settle_all(&mut world);
         if !world.live().is_empty() {
             check_tidy(&world);
+        }
+    }
+
+    /// Sequences about one migration of one group, with somebody who moves shards meanwhile.
+    #[test]
+    fn migrations_keep_the_invariants(
+        steps in vec(prop_oneof![12 => migration(), 1 => good_join(), 1 => (0u32..4, 1u64..9)
+            .prop_map(|(shard, gid)| Kind::Move(Move { shard, gid }))], 1..120),
+    ) {
+        let mut world = World::cluster(small(), 4, 3);
+        world.apply(Kind::Join(Join { groups: vec![NewGroup { gid: 1, nodes: vec![1, 2] }] }));
+        settle_all(&mut world);
+        for kind in steps {
+            world.apply(kind);
         }
     }
 

@@ -6,6 +6,8 @@
 //! then read every line of it.
 
 mod common;
+#[path = "words/migrations.rs"]
+mod migrations;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -49,6 +51,8 @@ impl goldenscript::Runner for Teller {
             "status" => self.status(),
             "rows" => self.rows(),
             "digest" => self.digest(),
+            "migrations" => self.migrations(),
+            "files" => self.files(required(&mut args)?),
             name => {
                 let kind = kind(name, &mut args)?;
                 self.propose(context.prefix.as_deref(), kind)?
@@ -69,6 +73,10 @@ impl Teller {
         }
         let request_id = prefix.map(|id| id.trim_start_matches('r').parse()).transpose()?.unwrap_or(0);
         let old = self.world.machine.latest().clone();
+        if let Kind::Migration(_) = kind {
+            let response = self.world.command(Command { request_id, now_ms: self.now_ms, kind: Some(kind) });
+            return Ok(show_migration(&response));
+        }
         let locking = matches!(kind, Kind::Lock(_) | Kind::Unlock(_));
         let command = Command { request_id, now_ms: self.now_ms, kind: Some(kind) };
         let response = self.world.command(command);
@@ -128,6 +136,20 @@ impl Teller {
         }
     }
 
+    fn migrations(&self) -> String {
+        let all = self.world.machine.migrations().values();
+        all.map(migrations::show).collect::<Vec<_>>().join("\n")
+    }
+
+    fn files(&self, id: u64) -> String {
+        match self.world.query(Query::MigrationFiles(id, 0, u32::MAX)) {
+            Answer::MigrationFiles(files) => {
+                files.iter().map(migrations::show_file).collect::<Vec<_>>().join("\n")
+            }
+            other => format!("{other:?}"),
+        }
+    }
+
     fn rows(&self) -> String {
         let view = self.world.engine.view();
         let keys = flotilla_types::Reader::scan(&view, b"", b"").map(|row| {
@@ -160,7 +182,10 @@ fn kind(name: &str, args: &mut ArgumentConsumer<'_>) -> Result<Kind, Box<dyn Err
             Kind::Lock(Lock { name: required(args)?, holder: required(args)?, ttl_ms: required(args)? })
         }
         "unlock" => Kind::Unlock(Unlock { name: required(args)?, token: required(args)? }),
-        _ => return Err(format!("unknown command {name}").into()),
+        _ => match migrations::command(name, args)? {
+            Some(command) => Kind::Migration(command),
+            None => return Err(format!("unknown command {name}").into()),
+        },
     })
 }
 
@@ -234,6 +259,20 @@ fn show_response(response: &Response, locking: bool) -> String {
     }
     if *token > 0 {
         write!(text, ", token {token}").expect("a string");
+    }
+    text
+}
+
+fn show_migration(response: &Response) -> String {
+    let Response { migration, token, count, .. } = response;
+    let mut text = match response.code() {
+        Code::Ok => format!("ok: m{migration}"),
+        code => format!("{code:?}: {} (m{migration})", response.message),
+    };
+    for (name, number) in [("token", token), ("count", count)] {
+        if *number > 0 {
+            write!(text, ", {name} {number}").expect("a string");
+        }
     }
     text
 }

@@ -4,6 +4,7 @@
 use flotilla_types::{ConfigNum, GroupId, ShardConfig, ShardId};
 
 use crate::api::command::{AtConfig, Kind, Reported, Tick};
+use crate::api::freeze::LapseFreeze;
 use crate::api::{TransferAnswer, TransferCursor, TransferPhase};
 use crate::kv::ShardKv;
 use crate::state::{Phase, Pulling};
@@ -48,6 +49,15 @@ pub enum Action {
         /// The key's shard.
         shard: ShardId,
     },
+    /// Wait as long as a freeze lasts without a renewal.
+    AwaitFreeze {
+        /// The freeze.
+        freeze: u64,
+        /// How often it has been renewed.
+        beat: u64,
+        /// How long to wait.
+        lease_ms: u64,
+    },
 }
 
 /// What performing an action gave.
@@ -63,12 +73,24 @@ pub enum Outcome {
     Reported,
     /// `Expire`: the leader's clock, in milliseconds since 1970 UTC.
     Now(u64),
+    /// `AwaitFreeze`: the time is over.
+    Lapsed,
     /// It failed, or there is nothing to record.
     Nothing,
 }
 
 impl ShardKv {
     pub(crate) fn wanted(&self) -> Vec<Action> {
+        if self.is_restoring() {
+            return Vec::new();
+        }
+        if self.is_frozen() {
+            // All else would be refused, and is found again after the thaw.
+            let freezes = self.freezes.iter();
+            return freezes
+                .map(|(&freeze, row)| Action::AwaitFreeze { freeze, beat: row.beat, lease_ms: row.lease_ms })
+                .collect();
+        }
         let pulls = self.moving.iter().filter_map(|shard| self.pull(*shard));
         let debts =
             self.debts.iter().map(|(&(config, shard), &from)| Action::DeleteAtSource { shard, config, from });
@@ -124,6 +146,10 @@ impl ShardKv {
                 let next = self.shards.get(*shard)?.next_expiry_ms;
                 let due = next != 0 && next <= now_ms;
                 due.then_some(Kind::Expire(Tick { shard: shard.get(), now_ms }))
+            }
+            (Action::AwaitFreeze { freeze, beat, .. }, Outcome::Lapsed) => {
+                let due = self.freezes.get(freeze).is_some_and(|row| row.beat == *beat);
+                due.then_some(Kind::LapseFreeze(LapseFreeze { freeze: *freeze, beat: *beat }))
             }
             _ => None,
         }

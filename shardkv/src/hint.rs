@@ -19,7 +19,7 @@ impl ShardKv {
             return Some(self.signed(Reply::refused(Code::Invalid, message)));
         };
         if state.serves() {
-            return None;
+            return self.restoring();
         }
         let gid = self.whom_to_ask(shard, state);
         let mut reply = match gid {

@@ -13,7 +13,7 @@ use crate::api::{Answer, Code, Command, Query, Reply, Response, ShardPhase};
 use crate::options::Options;
 use crate::rows::RowKey;
 use crate::shard_txn::ShardTxn;
-use crate::state::{GroupRow, ShardState};
+use crate::state::{FreezeRow, GroupRow, ShardState};
 use crate::table::ShardTable;
 use crate::values::{decode_u64, sound};
 
@@ -32,6 +32,8 @@ pub struct ShardKv {
     pub(crate) expiring: Arc<BTreeSet<ShardId>>,
     /// Old owners that still have to delete, by configuration and shard.
     pub(crate) debts: Arc<BTreeMap<(ConfigNum, ShardId), GroupId>>,
+    /// The freezes in force, by id.
+    pub(crate) freezes: Arc<BTreeMap<u64, FreezeRow>>,
 }
 
 impl ShardKv {
@@ -107,12 +109,13 @@ impl ShardKv {
         }
         Self {
             options: *options,
-            group: GroupRow { config: base.get(), reported: base.get(), deaths: 0 },
+            group: GroupRow { config: base.get(), reported: base.get(), ..GroupRow::default() },
             configs: Arc::new(configs),
             shards: ShardTable::new(options.shards),
             moving: Arc::default(),
             expiring: Arc::default(),
             debts: Arc::default(),
+            freezes: Arc::default(),
         }
     }
 }
@@ -132,6 +135,7 @@ impl Machine for ShardKv {
         machine.group = GroupRow::decode_from(group)?;
         machine.configs = Arc::new(open_configs(rows)?);
         machine.debts = Arc::new(open_debts(rows)?);
+        machine.freezes = Arc::new(open_freezes(rows)?);
         for row in rows.scan(&RowKey::SHARDS, &prefix_end(&RowKey::SHARDS)) {
             let (key, value) = row?;
             let Some(RowKey::Shard { shard }) = RowKey::decode(&key) else { return Err(foreign(&key)) };
@@ -144,6 +148,10 @@ impl Machine for ShardKv {
     }
 
     fn apply(&mut self, rows: &mut Txn<'_>, command: Command) -> Result<Response, EngineError> {
+        let refusal = |kind| self.frozen_out(kind).or_else(|| self.restored_out(kind));
+        if let Some(refusal) = command.kind.as_ref().and_then(refusal) {
+            return Ok(Response { reply: Some(refusal) });
+        }
         let reply = match command.kind {
             None => {
                 Reply::refused(Code::Invalid, "a command without a kind: this node may be too old for it")
@@ -157,6 +165,13 @@ impl Machine for ShardKv {
             Some(Kind::Tick(tick)) => self.tick(rows, tick),
             Some(Kind::Expire(tick)) => self.expire(rows, tick)?,
             Some(Kind::Reported(reported)) => self.reported(rows, reported),
+            Some(Kind::Freeze(freeze)) => self.freeze(rows, freeze),
+            Some(Kind::Thaw(thaw)) => self.thaw(rows, thaw),
+            Some(Kind::RenewFreeze(renew)) => self.renew_freeze(rows, renew),
+            Some(Kind::LapseFreeze(lapse)) => self.lapse_freeze(rows, lapse),
+            Some(Kind::OpenRestore(open)) => self.open_restore(rows, open),
+            Some(Kind::RestoreRows(piece)) => self.restore_rows(rows, piece)?,
+            Some(Kind::PublishRestore(publish)) => self.publish_restore(rows, publish),
         };
         Ok(Response { reply: Some(reply) })
     }
@@ -172,6 +187,13 @@ impl Machine for ShardKv {
                 let ask = crate::transfer::Ask { shard, config, cursor, seal, bytes_max };
                 self.transfer(rows, ask).map(Answer::Transfer)
             }
+            Query::RefusalAhead(write) => {
+                Ok(self.refusal_ahead(rows, write)?.map_or(Answer::NoRefusal, Answer::Reply))
+            }
+            Query::Restore { restore, file, shard } => {
+                self.restore_state(rows, restore, file, shard).map(Answer::Restore)
+            }
+            Query::Freeze(freeze) => Ok(Answer::Freeze(self.proof(freeze))),
             Query::Status => Ok(Answer::Status(self.status())),
             Query::Digest => self.digest(rows).map(Answer::Digest),
         }
@@ -227,6 +249,16 @@ fn open_debts(rows: &dyn Reader) -> Result<BTreeMap<(ConfigNum, ShardId), GroupI
         debts.insert((config, shard), GroupId(sound(decode_u64(&value), "debt")?));
     }
     Ok(debts)
+}
+
+fn open_freezes(rows: &dyn Reader) -> Result<BTreeMap<u64, FreezeRow>, EngineError> {
+    let mut freezes = BTreeMap::new();
+    for row in rows.scan(&RowKey::FREEZES, &prefix_end(&RowKey::FREEZES)) {
+        let (key, value) = row?;
+        let Some(RowKey::Freeze { freeze }) = RowKey::decode(&key) else { return Err(foreign(&key)) };
+        freezes.insert(freeze, FreezeRow::decode_from(value)?);
+    }
+    Ok(freezes)
 }
 
 fn foreign(key: &[u8]) -> EngineError {

@@ -53,21 +53,22 @@
 //! * A shard's write counter, time and session floor only grow, wherever the shard goes.
 //! * A lane's write is applied at most once: its row says so, or the floor forbids it. Refusals never touch a session.
 //! * Counts of keys, bytes and sessions are exact. Every index row has its row, and every row its index row.
+//! * While a group is frozen, nothing changes that a dump holds: neither rows of homes, nor counters, times or floors.
 //! * `open` over the rows gives a machine equal to the one that wrote them.
 //!
 //! # Absent on purpose
 //!
 //! * A clock: time comes in commands, and only the shard's replicated time expires anything.
-//! * Timers: nothing undoes a seal but the end of its move.
+//! * Timers: nothing undoes a seal but the end of its move. (A freeze has a lease, and its end is a command too.)
 //! * The members of groups: who to call is the shell's business; here groups are numbers.
 //! * Sweeping: the machine says what is dead, and each replica removes it when it likes.
-//! * The freeze of a cloud migration, which will stand between session and operation (see `write`).
 //!
 //! # Where to read on
 //!
 //! [`api`] is what is asked and answered. [`rows`] lists every key in the engine, [`values`] and [`state`] what stands
 //! under them. A write goes through `write`, `session` and `stage`; a move through `adopt`, `transfer` (the old owner),
-//! `install` (the new one) and `moves` (seal, death, acknowledgement).
+//! `install` (the new one) and `moves` (seal, death, acknowledgement). What is refused while a cloud migration holds the
+//! group still stands in `freeze`; how a dump is read out in [`export`], and how one comes back in `restore`.
 
 mod actions;
 mod adopt;
@@ -75,6 +76,8 @@ pub mod api;
 mod check;
 mod digest;
 mod expiry;
+pub mod export;
+mod freeze;
 mod garbage;
 mod hint;
 mod install;
@@ -82,6 +85,7 @@ mod kv;
 mod moves;
 mod options;
 mod read;
+mod restore;
 pub mod rows;
 mod session;
 mod shard_txn;

@@ -53,6 +53,7 @@ impl ShardKv {
             return Ok(Answer::Reply(self.signed(refusal)));
         }
         let state = self.state(shard);
+        let now_ms = self.reader_clock(now_ms);
         let absent = Reply { code: Code::NoKey.into(), version: state.counter, ..Reply::default() };
         let reply = match read_data(rows, state.home(shard), key)? {
             None => absent,
@@ -63,6 +64,11 @@ impl ShardKv {
             },
         };
         Ok(Answer::Reply(self.served(shard, reply)))
+    }
+
+    // While the group is frozen, time stands still.
+    fn reader_clock(&self, now_ms: u64) -> u64 {
+        if self.is_frozen() { 0 } else { now_ms }
     }
 
     fn check_home(&self, shard: ShardId, key: &[u8]) -> Result<(), Reply> {
@@ -84,7 +90,7 @@ impl ShardKv {
         if let Some(refusal) = self.refusal(shard) {
             return Ok(Answer::Reply(refusal));
         }
-        let state = self.state(shard);
+        let (state, now_ms) = (self.state(shard), self.reader_clock(now_ms));
         let home = state.home(shard);
         let start = home.key(Table::Data, &[&range.start]);
         let end = if range.end.is_empty() {

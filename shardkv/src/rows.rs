@@ -5,6 +5,8 @@
 //!   01 config(8)                               Config
 //!   02 shard(4)                                Shard
 //!   03 config(8) shard(4)                      Debt
+//!   04 freeze(8)                               Freeze
+//!   05 file(4) shard(4)                        Restored
 //!   10 shard(4) acquired(8) 00 key             Data        \
 //!   10 shard(4) acquired(8) 01 client(8) lane(4)  Session   |  one incarnation of one shard:
 //!   10 shard(4) acquired(8) 02 bucket(8) client(8) lane(4)  |  these 13 bytes are its Home, and
@@ -50,6 +52,19 @@ pub enum RowKey {
     Debt {
         /// The configuration of the move.
         config: ConfigNum,
+        /// The shard.
+        shard: ShardId,
+    },
+    /// A freeze in force. Value: `FreezeRow` (prost). Rewritten by each renewal; deleted by Thaw.
+    Freeze {
+        /// Its id.
+        freeze: u64,
+    },
+    /// How many pieces of a dump's file a shard has taken, while a dump is restored. Value: 8 bytes big endian. Rewritten by
+    /// each piece; deleted when the restore is published.
+    Restored {
+        /// The file.
+        file: u32,
         /// The shard.
         shard: ShardId,
     },
@@ -112,6 +127,8 @@ const GROUP: u8 = 0x00;
 const CONFIG: u8 = 0x01;
 const SHARD: u8 = 0x02;
 const DEBT: u8 = 0x03;
+const FREEZE: u8 = 0x04;
+const RESTORED: u8 = 0x05;
 const HOME: u8 = 0x10;
 
 /// The tables of one home.
@@ -170,6 +187,10 @@ impl RowKey {
     pub const SHARDS: [u8; 1] = [SHARD];
     /// The prefix of all debts.
     pub const DEBTS: [u8; 1] = [DEBT];
+    /// The prefix of all freezes.
+    pub const FREEZES: [u8; 1] = [FREEZE];
+    /// The prefix of all files of a restore.
+    pub const RESTORED: [u8; 1] = [RESTORED];
 
     /// The key's bytes.
     pub fn encode(&self) -> Vec<u8> {
@@ -180,6 +201,10 @@ impl RowKey {
             Self::Debt { config, shard } => {
                 [&[DEBT][..], &config.get().to_be_bytes(), &shard.get().to_be_bytes()].concat()
             }
+            Self::Restored { file, shard } => {
+                [&[RESTORED][..], &file.to_be_bytes(), &shard.get().to_be_bytes()].concat()
+            }
+            Self::Freeze { freeze } => [&[FREEZE][..], &freeze.to_be_bytes()].concat(),
             Self::Data { home, key } => home.key(Table::Data, &[key]),
             Self::Session { home, client, lane } => {
                 home.key(Table::Session, &[&client.get().to_be_bytes(), &lane.to_be_bytes()])
@@ -202,6 +227,8 @@ impl RowKey {
             CONFIG => Self::Config { num: ConfigNum(input.u64()?) },
             SHARD => Self::Shard { shard: ShardId(input.u32()?) },
             DEBT => Self::Debt { config: ConfigNum(input.u64()?), shard: ShardId(input.u32()?) },
+            RESTORED => Self::Restored { file: input.u32()?, shard: ShardId(input.u32()?) },
+            FREEZE => Self::Freeze { freeze: input.u64()? },
             HOME => {
                 let home = Home { shard: ShardId(input.u32()?), acquired: ConfigNum(input.u64()?) };
                 Self::decode_table(home, input.byte()?, &mut input)?

@@ -11,7 +11,7 @@
 
 use bytes::Bytes;
 use flotilla_types::planted::{self, Bug};
-use flotilla_types::{ClientId, EngineError, Reader};
+use flotilla_types::{EngineError, Reader};
 
 use crate::api::{Code, Reply, RowKind, WriteId};
 use crate::rows::{RowKey, Table};
@@ -44,7 +44,7 @@ impl ShardTxn<'_, '_> {
             let newest = self.state.time_ms.max(id.issued_at_ms);
             self.raise_floor(newest.saturating_sub(self.limits.session_window_ms));
         }
-        let stored = self.session(Lane { client: ClientId(id.client), lane: id.lane })?;
+        let stored = self.session(id.into())?;
         let live = stored.as_ref().filter(|row| row.issued_at_ms > self.state.floor_ms);
         if planted::is(Bug::DedupAtPropose) {
             return Ok(Recall::New(stored));
@@ -98,7 +98,7 @@ impl ShardTxn<'_, '_> {
         before: Option<&SessionRow>,
         row: &SessionRow,
     ) -> Result<(), EngineError> {
-        let lane = Lane { client: ClientId(id.client), lane: id.lane };
+        let lane = Lane::from(id);
         self.set_session(lane, before, Some(row));
         self.note_change(RowKind::Session, &lane.key(), SessionRow::TYPICAL_BYTES)
     }

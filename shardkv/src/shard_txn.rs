@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use flotilla_types::{ClientId, EngineError, Reader, ShardId, Txn};
 
-use crate::api::RowKind;
+use crate::api::{RowKind, WriteId};
 use crate::options::KvLimits;
 use crate::rows::{Home, RowKey};
 use crate::state::{Phase, ShardState};
@@ -23,6 +23,12 @@ pub(crate) struct ShardTxn<'w, 't> {
 pub(crate) struct Lane {
     pub(crate) client: ClientId,
     pub(crate) lane: u32,
+}
+
+impl From<WriteId> for Lane {
+    fn from(id: WriteId) -> Self {
+        Self { client: ClientId(id.client), lane: id.lane }
+    }
 }
 
 impl Lane {
@@ -98,9 +104,7 @@ impl ShardTxn<'_, '_> {
 
     /// A session row as stored, gone below the floor or not.
     pub(crate) fn session(&self, lane: Lane) -> Result<Option<SessionRow>, EngineError> {
-        let key = RowKey::Session { home: self.home(), client: lane.client, lane: lane.lane }.encode();
-        let Some(bytes) = self.rows.get(&key)? else { return Ok(None) };
-        sound(SessionRow::decode(&bytes), "session").map(Some)
+        read_session(&*self.rows, self.home(), lane)
     }
 
     /// Replaces a session row that was `before`.
@@ -178,6 +182,17 @@ impl From<&DataRow> for Extent {
     fn from(row: &DataRow) -> Self {
         Self { bytes: row.value.len() as u64, expires_at_ms: row.expires_at_ms }
     }
+}
+
+/// A session row as stored, in any view.
+pub(crate) fn read_session(
+    rows: &dyn Reader,
+    home: Home,
+    lane: Lane,
+) -> Result<Option<SessionRow>, EngineError> {
+    let key = RowKey::Session { home, client: lane.client, lane: lane.lane }.encode();
+    let Some(bytes) = rows.get(&key)? else { return Ok(None) };
+    sound(SessionRow::decode(&bytes), "session").map(Some)
 }
 
 /// A data row as stored, in any view.

@@ -18,6 +18,38 @@ pub struct GroupRow {
     /// How many incarnations of shards have died here; moves the garbage mark.
     #[prost(uint64, tag = "3")]
     pub deaths: u64,
+    /// No freeze with an id up to this one can begin any more.
+    #[prost(uint64, tag = "4")]
+    pub thawed: u64,
+    /// How many freezes have ended here, ever.
+    #[prost(uint64, tag = "5")]
+    pub thaws: u64,
+    /// The restore that is open; 0: none.
+    #[prost(fixed64, tag = "6")]
+    pub restoring: u64,
+    /// The restore that was published here; 0: none.
+    #[prost(fixed64, tag = "7")]
+    pub restored: u64,
+}
+
+/// A freeze in force.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct FreezeRow {
+    /// The migration it is for.
+    #[prost(uint64, tag = "1")]
+    pub migration: u64,
+    /// The configuration at which the group froze.
+    #[prost(uint64, tag = "2")]
+    pub config: u64,
+    /// How long it lasts without being renewed.
+    #[prost(uint64, tag = "3")]
+    pub lease_ms: u64,
+    /// The leader's clock when it began.
+    #[prost(uint64, tag = "4")]
+    pub at_ms: u64,
+    /// How often it has been renewed.
+    #[prost(uint64, tag = "5")]
+    pub beat: u64,
 }
 
 /// One shard of the group. All zero: absent, and never here.
@@ -59,6 +91,9 @@ pub struct ShardState {
     /// Whom the shard was given to when it last left; 0: it has not, or it is back.
     #[prost(uint64, tag = "13")]
     pub handed_to: u64,
+    /// While a dump is restored: what the replicated time becomes when that is published; else 0.
+    #[prost(uint64, tag = "14")]
+    pub restored_time_ms: u64,
 }
 
 /// Where a shard that is not absent stands.

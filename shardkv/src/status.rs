@@ -14,6 +14,7 @@ impl ShardKv {
             settled: self.settled().get(),
             shards: present.map(|(shard, state)| self.shard_status(shard, state)).collect(),
             debts: self.debts.len() as u64,
+            freezes: self.frozen(),
         }
     }
 

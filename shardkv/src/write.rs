@@ -1,6 +1,6 @@
 //! A client's write, from the log to the rows.
 //!
-//! The order: shape, ownership, session, operation. Ownership stands before the session because a session row is only
+//! The order: shape, ownership, session, freeze, operation. Ownership stands before the session because a session row is only
 //! authoritative where the shard is served: an absent shard's rows are garbage, a pulling one's are half a copy, and a
 //! sealed one's have an heir that may know more. Each of these answers with the group to ask. Among groups that serve
 //! (at most one at any configuration) the session decides first, so that a retry hears the answer it missed whatever
@@ -32,6 +32,14 @@ impl ShardKv {
         let shard = checked.shard;
         if let Some(refusal) = self.refusal(shard) {
             return Ok(refusal);
+        }
+        if self.is_frozen() {
+            return if is_read_only(&checked.op) {
+                let reply = self.begin(rows, shard).stage(&checked.op)?.0;
+                Ok(self.served(shard, reply))
+            } else {
+                self.frozen_write(&*rows, &checked)
+            };
         }
         let mut txn = self.begin(rows, shard);
         let reply = txn.write(checked)?;

@@ -6,7 +6,9 @@ mod world;
 use bytes::Bytes;
 use flotilla_shardkv::Options;
 use flotilla_shardkv::api::command::{AtConfig, Kind, Reported, Seal, Tick, Write};
+use flotilla_shardkv::api::freeze::{Freeze, LapseFreeze, RenewFreeze, Thaw};
 use flotilla_shardkv::api::op::{self, Op};
+use flotilla_shardkv::api::restore::{OpenRestore, PublishRestore, RestoreRows};
 use flotilla_shardkv::api::{Chunk, Command, Last, Query, Row, TransferCursor, WriteId};
 use flotilla_types::{ConfigNum, GroupId, ShardConfig, ShardId, Wire};
 use proptest::prelude::*;
@@ -132,6 +134,18 @@ fn kind() -> BoxedStrategy<Kind> {
         1 => tick.clone().prop_map(Kind::Tick),
         1 => tick.prop_map(Kind::Expire),
         1 => number().prop_map(|settled| Kind::Reported(Reported { settled })),
+        4 => (small(), number(), number(), number(), number()).prop_map(|(freeze, migration, config, lease_ms, now_ms)|
+            Kind::Freeze(Freeze { freeze: freeze.into(), migration, config, lease_ms, now_ms })),
+        1 => small().prop_map(|freeze| Kind::Thaw(Thaw { freeze: freeze.into() })),
+        1 => small().prop_map(|freeze| Kind::RenewFreeze(RenewFreeze { freeze: freeze.into() })),
+        2 => (small(), number()).prop_map(|(restore, config)| Kind::OpenRestore(OpenRestore { restore: restore.into(), config })),
+        1 => small().prop_map(|restore| Kind::PublishRestore(PublishRestore { restore: restore.into() })),
+        2 => ((small(), small(), small(), number()), any::<bool>(), prop::collection::vec(row(), 0..5), number(), number()).prop_map(
+            |((restore, shard, file, piece), last, rows, counter, time_ms)| Kind::RestoreRows(RestoreRows {
+                restore: restore.into(), shard, file, piece, last, rows, counter, time_ms, floor_ms: time_ms,
+            })),
+        1 => (small(), small()).prop_map(|(freeze, beat)|
+            Kind::LapseFreeze(LapseFreeze { freeze: freeze.into(), beat: beat.into() })),
     ]
     .boxed()
 }
@@ -153,6 +167,41 @@ proptest! {
     #[test]
     fn any_command_is_survived(kinds in prop::collection::vec(kind(), 1..60)) {
         let mut group = group();
+        for kind in kinds {
+            group.commit(kind);
+        }
+    }
+
+    // `Group::commit` compares what a dump would hold before and after each command while the group is frozen.
+    #[test]
+    fn a_frozen_group_changes_nothing(
+        before in prop::collection::vec(kind(), 0..12),
+        frozen in prop::collection::vec(kind(), 1..40),
+    ) {
+        let mut options = Options::new(GroupId(1), ConfigNum(1), 3);
+        options.limits.session_rows_max = 3;
+        let mut group = Group::new(options);
+        group.commit(Kind::Adopt(ShardConfig { num: 1, shards: vec![1, 1, 1] }));
+        for kind in before.into_iter().filter(|kind| !matches!(kind, Kind::Adopt(_) | Kind::OpenRestore(_))) {
+            group.commit(kind);
+        }
+        let freeze = Freeze { freeze: 1 << 40, migration: 1, config: 1, lease_ms: 1, now_ms: 5 };
+        group.commit(Kind::Freeze(freeze));
+        prop_assert!(group.leader.kv.is_frozen());
+        let first = group.leader.kv.proof(freeze.freeze).expect("in force");
+        for kind in frozen {
+            group.commit(kind);
+        }
+        let last = group.leader.kv.proof(freeze.freeze).expect("nobody thawed this one");
+        prop_assert!(last.writes == first.writes);
+    }
+
+    #[test]
+    fn a_group_that_is_restored_survives_anything(kinds in prop::collection::vec(kind(), 1..60)) {
+        let mut group = Group::new(Options::new(GroupId(1), ConfigNum(1), 3));
+        group.commit(Kind::Adopt(ShardConfig { num: 1, shards: vec![1, 1, 1] }));
+        group.commit(Kind::OpenRestore(OpenRestore { restore: 1, config: 1 }));
+        prop_assert!(group.leader.kv.is_restoring());
         for kind in kinds {
             group.commit(kind);
         }

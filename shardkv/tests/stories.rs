@@ -9,8 +9,9 @@ use std::error::Error;
 use std::fmt::Write as _;
 
 use commands::Command;
-use flotilla_shardkv::api::command::{AtConfig, Kind, Seal, Tick};
-use flotilla_shardkv::api::op::{Expected, Kind as OpKind};
+use flotilla_shardkv::api::command::{AtConfig, Kind, Seal, Tick, Write};
+use flotilla_shardkv::api::freeze::{Freeze, LapseFreeze, RenewFreeze, Thaw};
+use flotilla_shardkv::api::op::{Expected, Kind as OpKind, Op};
 use flotilla_shardkv::api::{
     Answer, Query, RowKind, ShardPhase, TransferAnswer, TransferCursor, TransferPhase, WriteId,
 };
@@ -104,9 +105,63 @@ impl Stage {
             Command::Acknowledge(shard, config) => {
                 self.commit(gid, Kind::Acknowledge(AtConfig { shard: *shard, config: *config }))?
             }
-            other => return self.look(gid, other),
+            other => return self.freeze(gid, other),
         };
         Ok(format!("{}\n", show::reply(&reply)))
+    }
+
+    fn freeze(&mut self, gid: GroupId, command: &Command) -> Result<String, Box<dyn Error>> {
+        let now_ms = self.world.now_ms;
+        let kind = match command {
+            Command::Freeze { freeze, config, lease, migration } => Kind::Freeze(Freeze {
+                freeze: *freeze,
+                migration: migration.unwrap_or(9),
+                config: *config,
+                lease_ms: (*lease).max(1),
+                now_ms,
+            }),
+            Command::Thaw(freeze) => Kind::Thaw(Thaw { freeze: *freeze }),
+            Command::Renew(freeze) => Kind::RenewFreeze(RenewFreeze { freeze: *freeze }),
+            Command::Lapse(freeze, beat) => Kind::LapseFreeze(LapseFreeze { freeze: *freeze, beat: *beat }),
+            other => return self.look(gid, other),
+        };
+        Ok(format!("{}\n", show::reply(&self.commit(gid, kind)?)))
+    }
+
+    fn proof(&mut self, gid: GroupId, freeze: u64) -> Result<String, Box<dyn Error>> {
+        Ok(match self.group(gid)?.leader.query(Query::Freeze(freeze)) {
+            Answer::Freeze(None) => "not in force\n".to_owned(),
+            Answer::Freeze(Some(proof)) => format!(
+                "freeze {} of migration {} at c{} time {}: {} thaws before, {} writes, beat {}\n",
+                proof.freeze,
+                proof.migration,
+                proof.config,
+                proof.at_ms,
+                proof.thaws,
+                proof.writes,
+                proof.beat
+            ),
+            other => return Err(format!("{other:?}").into()),
+        })
+    }
+
+    fn ahead(
+        &mut self,
+        gid: GroupId,
+        key: &str,
+        value: &str,
+        id: &Option<String>,
+    ) -> Result<String, Box<dyn Error>> {
+        let id = id.as_deref().map(|text| parse_id(text, self.world.now_ms)).transpose()?;
+        let id = id.unwrap_or_else(|| self.world.fresh_id());
+        let shard = flotilla_types::shard_of_key(key.as_bytes(), self.world.shards).get();
+        let op = Op { kind: Some(world::put(key.as_bytes(), value.as_bytes(), 0)) };
+        let write = Write { shard, id: Some(id), op: Some(op), now_ms: self.world.now_ms };
+        Ok(match self.group(gid)?.leader.query(Query::RefusalAhead(write)) {
+            Answer::NoRefusal => "to the log\n".to_owned(),
+            Answer::Reply(reply) => format!("{}\n", show::reply(&reply)),
+            other => return Err(format!("{other:?}").into()),
+        })
     }
 
     // What is not a command of the log.
@@ -123,6 +178,8 @@ impl Stage {
                 return Ok(actions.iter().map(|action| format!("{}\n", show::action(action))).collect());
             }
             Command::Status => return self.status(gid),
+            Command::Proof(freeze) => return self.proof(gid, *freeze),
+            Command::Ahead { key, value, id } => return self.ahead(gid, key, value, id),
             Command::Dump => return self.dump(gid),
             Command::Restart => self.group(gid)?.leader.restart(),
             Command::Lag => {
@@ -201,6 +258,9 @@ impl Stage {
             return Err("not a status".into());
         };
         let mut out = format!("config {} settled {} debts {}\n", status.config, status.settled, status.debts);
+        for freeze in &status.freezes {
+            writeln!(out, "frozen by {} for migration {}", freeze.freeze, freeze.migration)?;
+        }
         for shard in &status.shards {
             let phase: ShardPhase = shard.phase();
             write!(out, "s{} {phase:?} c{} v{}", shard.shard, shard.config, shard.version)?;

@@ -37,6 +37,14 @@ impl<'a> Txn<'a> {
         self.ranges.push((start.into(), end.into()));
     }
 
+    /// Removes the rows with `start <= key < end`, this round's own included. The overlay may still show what is below:
+    /// only for rows that no later command of the round reads or writes.
+    pub fn forget_range_later(&mut self, start: impl Into<Bytes>, end: impl Into<Bytes>) {
+        let (start, end) = (start.into(), end.into());
+        self.writes.retain(|key, _| *key < start || *key >= end);
+        self.delete_range_later(start, end);
+    }
+
     /// How many point writes are waiting.
     pub fn len(&self) -> usize {
         self.writes.len()

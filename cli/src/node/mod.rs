@@ -1,6 +1,6 @@
 //! `flotilla node`: one node in the foreground, until a signal or its own end.
 
-mod log;
+pub mod log;
 mod settings;
 
 use std::net::SocketAddr;

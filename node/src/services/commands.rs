@@ -189,12 +189,15 @@ impl Commands {
             shard: shard.get(),
             id: request.id,
             op: request.op.clone(),
-            now_ms: self.env.clock.now_ms(),
+            now_ms: group.stamp().await,
         };
         let gid = group.id().gid;
         let edge = self.edge_key(request);
         if let Some(reply) = planted::recall(edge).and_then(|reply| Reply::decode_from(reply.into()).ok()) {
             return reply;
+        }
+        if let Some(refusal) = frozen_out(group, &write) {
+            return refusal;
         }
         let before = self.version_before(group, shard, request.op.as_ref());
         match group.propose(KvCommand { kind: Some(command::Kind::Write(write)) }).await {
@@ -224,7 +227,7 @@ impl Commands {
     ) -> Result<Answer, Reply> {
         let gid = group.id().gid;
         let stale = consistency == Consistency::Stale;
-        let now_ms = if stale { 0 } else { self.env.clock.now_ms() };
+        let now_ms = if stale { 0 } else { group.stamp().await };
         let ask = || async {
             let answer =
                 if stale { group.read_local(query(now_ms)) } else { group.read(query(now_ms)).await };
@@ -253,6 +256,18 @@ impl Commands {
             true
         };
         timeout(PARK_MAX, arrived).await.unwrap_or(false)
+    }
+}
+
+// What a leader refuses because of a freeze it refuses before the log as well. A replica that follows may not have heard of
+// the thaw, so it says what it always says: who leads.
+fn frozen_out(group: &Group<ShardKv>, write: &command::Write) -> Option<Reply> {
+    if !group.is_leader() || !group.machine().is_frozen() {
+        return None;
+    }
+    match group.read_local(Query::RefusalAhead(write.clone())) {
+        Ok(Answer::Reply(refusal)) => Some(refusal),
+        _ => None,
     }
 }
 

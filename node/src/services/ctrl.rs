@@ -37,7 +37,7 @@ impl Ctrl {
         let Some(group) = self.replicas.controller() else { return elsewhere() };
         let kind = kind
             .ok_or_else(|| Status::invalid_argument("the request has no body: fill in the message field"))?;
-        let now_ms = self.replicas.node().env.clock.now_ms();
+        let now_ms = group.stamp().await;
         match group.propose(Command { request_id, now_ms, kind: Some(kind) }).await {
             Ok(response) => Ok(Response::new(AdminResponse { leader: None, response: Some(response) })),
             Err(ProposeError::NotLeader { .. } | ProposeError::Stopped) => elsewhere(),

@@ -2,7 +2,10 @@
 
 pub mod commands;
 pub mod ctrl;
+pub mod freeze;
 pub mod kv;
+pub mod migration;
+pub mod restore;
 pub mod status;
 pub mod stream;
 pub mod transfer;

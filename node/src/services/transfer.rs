@@ -50,7 +50,7 @@ impl Commands {
             shard: request.shard,
             config: request.config,
             cursor: request.cursor.clone(),
-            now_ms: self.replicas().node().env.clock.now_ms(),
+            now_ms: group.stamp().await,
         };
         self.commit(group, command::Kind::Seal(seal)).await.inspect(|()| self.seen(mark::MOVE_SEALED))
     }

@@ -10,7 +10,7 @@ pub struct Command {
     #[prost(uint64, tag = "2")]
     pub now_ms: u64,
     /// Which; none is refused as invalid.
-    #[prost(oneof = "Kind", tags = "3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "Kind", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11")]
     pub kind: Option<Kind>,
 }
 
@@ -41,6 +41,9 @@ pub enum Kind {
     /// Gives a lock back.
     #[prost(message, tag = "10")]
     Unlock(Unlock),
+    /// Something about a cloud migration.
+    #[prost(message, tag = "11")]
+    Migration(flotilla_cloud_migration::Command),
 }
 
 /// The cluster's birth.

@@ -1,5 +1,8 @@
 //! What the controller can be asked without touching its log.
 
+use std::collections::BTreeMap;
+
+use flotilla_cloud_migration::{File, Part, Record};
 use flotilla_types::{ConfigNum, ShardConfig};
 
 use super::Directory;
@@ -15,6 +18,12 @@ pub enum Query {
     Status,
     /// A digest over every row.
     Digest,
+    /// The cloud migrations.
+    Migrations,
+    /// Files of a cloud migration, from this number on, at most so many.
+    MigrationFiles(u64, u32, u32),
+    /// The parts that are recorded of one file of a cloud migration.
+    MigrationParts(u64, u32),
 }
 
 /// The answer to a [`Query`].
@@ -28,6 +37,12 @@ pub enum Answer {
     Status(ControllerStatus),
     /// `Digest`.
     Digest(u64),
+    /// `Migrations`.
+    Migrations(std::sync::Arc<BTreeMap<u64, Record>>),
+    /// `MigrationFiles`.
+    MigrationFiles(Vec<File>),
+    /// `MigrationParts`.
+    MigrationParts(Vec<Part>),
 }
 
 /// What there is to say of a configuration number.

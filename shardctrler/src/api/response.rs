@@ -18,6 +18,13 @@ pub enum Code {
     WrongCluster = 5,
     /// Over a limit.
     TooMany = 6,
+    /// A cloud migration holds the configuration still; retry when it is over. Not remembered: the same request
+    /// succeeds later.
+    Paused = 7,
+    /// Of a migration: somebody else has claimed it, or been assigned, since.
+    Fenced = 8,
+    /// Of a migration: it is over, and nothing leaves a terminal state.
+    Terminal = 9,
 }
 
 /// The answer.
@@ -35,7 +42,7 @@ pub struct Response {
     /// The directory's revision, after this command.
     #[prost(uint64, tag = "4")]
     pub revision: u64,
-    /// A lock's fencing token; grows with every taking.
+    /// A lock's fencing token, which grows with every taking; a migration's epoch, assignment or freeze.
     #[prost(uint64, tag = "5")]
     pub token: u64,
     /// A lock that was taken, or refused since it is held: who holds it, ...
@@ -44,4 +51,10 @@ pub struct Response {
     /// ... and until when, in milliseconds since 1970 UTC.
     #[prost(uint64, tag = "7")]
     pub expires_at_ms: u64,
+    /// The cloud migration that was made or changed, or that stands in the way.
+    #[prost(uint64, tag = "8")]
+    pub migration: u64,
+    /// How many migrations a cancellation ended.
+    #[prost(uint64, tag = "9")]
+    pub count: u64,
 }

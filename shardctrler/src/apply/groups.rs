@@ -7,6 +7,7 @@ use flotilla_types::limits::{GROUPS_MAX, REPLICAS_MAX};
 
 use crate::api::command::{Join, Leave, NewGroup};
 use crate::api::{Code, GroupRecord, GroupState, Replica};
+use crate::apply::migrations::check_moving;
 use crate::apply::moves::check_room;
 use crate::draft::Draft;
 use crate::housekeeping;
@@ -24,6 +25,7 @@ pub(crate) fn join(draft: &mut Draft<'_, '_, '_>, wish: &Join) -> Verdict {
         ensure(groups.insert(group.gid), || format!("groups: group {} is named twice", group.gid))?;
         check_nodes(draft, group)?;
     }
+    check_moving(draft)?;
     check_room(draft)?;
     // Member ids are issued by gid, so that the order in the request changes nothing.
     let mut groups: Vec<_> = wish.groups.iter().collect();
@@ -47,6 +49,7 @@ pub(crate) fn leave(draft: &mut Draft<'_, '_, '_>, wish: &Leave) -> Verdict {
     if draft.live().count() == going.len() {
         return Err(Refusal::refused("gids: no group would remain; join another one first, then retry"));
     }
+    check_moving(draft)?;
     check_room(draft)?;
     let left = draft.counters.config + 1;
     let records: Vec<_> = draft.live().filter(|group| going.contains(&group.gid)).cloned().collect();

@@ -35,7 +35,12 @@ pub(crate) fn lock(draft: &mut Draft<'_, '_, '_>, wish: &Lock, now_ms: u64) -> V
     };
     draft.counters().time_ms = now_ms;
     draft.put_lock(&wish.name, record.clone());
-    Ok(Grant { token: record.token, holder: record.holder, expires_at_ms: record.expires_at_ms })
+    Ok(Grant {
+        token: record.token,
+        holder: record.holder,
+        expires_at_ms: record.expires_at_ms,
+        ..Grant::default()
+    })
 }
 
 /// Gives a lock back, also one that ran out and that nobody took since.

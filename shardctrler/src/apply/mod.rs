@@ -3,14 +3,15 @@
 mod birth;
 mod groups;
 mod locks;
+mod migrations;
 mod moves;
 mod nodes;
 mod reports;
 
 use flotilla_types::{EngineError, Txn};
 
-use crate::api::Response;
 use crate::api::command::{Command, Kind};
+use crate::api::{Code, Response};
 use crate::draft::Draft;
 use crate::machine::{ShardCtrler, read};
 use crate::refusal::{Refusal, Verdict, response};
@@ -26,11 +27,11 @@ pub(crate) fn apply(
         return Ok(answer);
     }
     let mut draft = Draft::new(state, rows);
-    let verdict = dispatch(&mut draft, command);
+    let verdict = dispatch(&mut draft, command)?;
     draft.seal_directory();
     let answer = response(verdict, draft.counters.config, draft.counters.revision);
-    // Before its birth a cluster stores nothing.
-    if command.request_id != 0 && draft.is_born() {
+    // Before its birth a cluster stores nothing. What only waits for a migration to end is to succeed then.
+    if command.request_id != 0 && draft.is_born() && answer.code() != Code::Paused {
         draft.remember(command.request_id, &answer)?;
     }
     draft.finish();
@@ -46,7 +47,14 @@ fn recall(state: &ShardCtrler, rows: &Txn<'_>, request_id: u64) -> Result<Option
     remembered.and_then(|remembered| remembered.response).ok_or_else(missing).map(Some)
 }
 
-fn dispatch(draft: &mut Draft<'_, '_, '_>, command: &Command) -> Verdict {
+fn dispatch(draft: &mut Draft<'_, '_, '_>, command: &Command) -> Result<Verdict, EngineError> {
+    match &command.kind {
+        Some(Kind::Migration(wish)) if draft.is_born() => migrations::apply(draft, wish, command.now_ms),
+        _ => Ok(decide(draft, command)),
+    }
+}
+
+fn decide(draft: &mut Draft<'_, '_, '_>, command: &Command) -> Verdict {
     let unknown = || Refusal::invalid("kind: unknown command; upgrade the controller's nodes, then retry");
     let kind = command.kind.as_ref().ok_or_else(unknown)?;
     if !draft.is_born() && !matches!(kind, Kind::Bootstrap(_)) {
@@ -61,5 +69,6 @@ fn dispatch(draft: &mut Draft<'_, '_, '_>, command: &Command) -> Verdict {
         Kind::Report(report) => reports::report(draft, report),
         Kind::Lock(lock) => locks::lock(draft, lock, command.now_ms),
         Kind::Unlock(unlock) => locks::unlock(draft, unlock, command.now_ms),
+        Kind::Migration(_) => Err(Refusal::invalid("kind: a migration's commands are judged elsewhere")),
     }
 }

@@ -4,6 +4,7 @@ use flotilla_types::ShardConfig;
 
 use crate::api::command::Move;
 use crate::apply::groups::{check_live, laggard};
+use crate::apply::migrations::check_moving;
 use crate::draft::Draft;
 use crate::housekeeping;
 use crate::machine::ShardCtrler;
@@ -20,6 +21,7 @@ pub(crate) fn move_shard(draft: &mut Draft<'_, '_, '_>, wish: &Move) -> Verdict 
     if owner == wish.gid {
         return Ok(Grant::default());
     }
+    check_moving(draft)?;
     check_room(draft)?;
     let mut config = ShardConfig { num: draft.counters.config + 1, shards: draft.latest.shards.clone() };
     config.shards[shard] = wish.gid;

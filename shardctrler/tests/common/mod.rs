@@ -104,6 +104,7 @@ impl World {
         }
         self.check_members();
         self.check_history();
+        check_migrations(before, &self.machine);
     }
 
     fn check_owners(&self) {
@@ -203,4 +204,32 @@ pub fn register(node: u64, disk: u64) -> Kind {
         address: format!("10.0.0.{node}:7100"),
         zone: String::new(),
     })
+}
+
+/// At most one migration goes on; states go forward, progress never falls, nothing leaves a terminal state, epochs grow,
+/// and a configuration that is held still does not move.
+fn check_migrations(before: &ShardCtrler, after: &ShardCtrler) {
+    let alive = after.migrations().values().filter(|record| !record.state().is_terminal());
+    assert!(alive.count() <= 1, "two migrations at a time");
+    for (id, old) in before.migrations().iter() {
+        let Some(new) = after.migrations().get(id) else {
+            assert!(!old.is_owed(), "migration {id} was forgotten with work left");
+            continue;
+        };
+        let (was, is) = (old.state(), new.state());
+        assert!(
+            was == is || was.step(is) == flotilla_shardctrler::migration::Step::Forward,
+            "m{id}: {was} -> {is}"
+        );
+        assert!(new.progress >= old.progress && new.epoch() >= old.epoch(), "m{id}: progress or epoch fell");
+        assert!(new.revision > old.revision || new == old, "m{id}: changed under its revision");
+        let badly = matches!(
+            is,
+            flotilla_shardctrler::migration::State::Error | flotilla_shardctrler::migration::State::Cancelled
+        );
+        let thaws = new.freeze.is_none_or(|freeze| freeze.ended_ms > 0);
+        assert!(!badly || thaws, "m{id} ended without a thaw");
+    }
+    let held = before.migrations().values().any(|record| record.pauses);
+    assert!(!held || before.latest().num == after.latest().num, "a held configuration moved");
 }

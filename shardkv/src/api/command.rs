@@ -2,13 +2,15 @@
 
 use flotilla_types::ShardConfig;
 
+use super::freeze::{Freeze, LapseFreeze, RenewFreeze, Thaw};
+use super::restore::{OpenRestore, PublishRestore, RestoreRows};
 use super::{Chunk, Op, Reply, TransferCursor, WriteId};
 
 /// One replicated command.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct Command {
     /// Which; none is refused as invalid.
-    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16")]
     pub kind: Option<Kind>,
 }
 
@@ -42,6 +44,27 @@ pub enum Kind {
     /// The controller has been told that this group settled a configuration.
     #[prost(message, tag = "9")]
     Reported(Reported),
+    /// The group becomes read-only.
+    #[prost(message, tag = "10")]
+    Freeze(Freeze),
+    /// A freeze ends.
+    #[prost(message, tag = "11")]
+    Thaw(Thaw),
+    /// A freeze goes on.
+    #[prost(message, tag = "12")]
+    RenewFreeze(RenewFreeze),
+    /// A freeze ends because nobody has renewed it.
+    #[prost(message, tag = "13")]
+    LapseFreeze(LapseFreeze),
+    /// The group takes a dump.
+    #[prost(message, tag = "14")]
+    OpenRestore(OpenRestore),
+    /// Rows of the dump.
+    #[prost(message, tag = "15")]
+    RestoreRows(RestoreRows),
+    /// The dump is complete: the group serves.
+    #[prost(message, tag = "16")]
+    PublishRestore(PublishRestore),
 }
 
 /// A client's write.

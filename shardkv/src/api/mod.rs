@@ -3,13 +3,16 @@
 //! Messages with a `prost` derive travel (in the log, on the wire, or both); their tags never change meaning.
 
 pub mod command;
+pub mod freeze;
 pub mod op;
 mod query;
 mod reply;
+pub mod restore;
 mod status;
 mod transfer;
 
 pub use command::{Command, Response};
+pub use freeze::FreezeProof;
 pub use op::{Append, Batch, CompareAndSet, Delete, Get, Op, Put};
 pub use query::{Answer, Query, ScanPage, ScanRow};
 pub use reply::{Code, Hint, Reply};

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use flotilla_types::{ConfigNum, ShardId};
 
-use super::{GroupStatus, Reply, TransferAnswer, TransferCursor};
+use super::command::Write;
+use super::restore::RestoreState;
+use super::{FreezeProof, GroupStatus, Reply, TransferAnswer, TransferCursor};
 
 /// A read.
 #[derive(Clone, PartialEq, Debug)]
@@ -45,6 +47,19 @@ pub enum Query {
         /// About how many bytes the piece may have.
         bytes_max: usize,
     },
+    /// What a write would be refused with, as this replica knows it, before it goes to the log.
+    RefusalAhead(Write),
+    /// One freeze.
+    Freeze(u64),
+    /// How far a restore is.
+    Restore {
+        /// The restore.
+        restore: u64,
+        /// A file of the dump.
+        file: u32,
+        /// The shard here that takes rows of it.
+        shard: ShardId,
+    },
     /// The state of every shard.
     Status,
     /// A digest over every live row.
@@ -62,6 +77,12 @@ pub enum Answer {
     Page(ScanPage),
     /// `Transfer`.
     Transfer(TransferAnswer),
+    /// `RefusalAhead`: none, or [`Answer::Reply`].
+    NoRefusal,
+    /// `Freeze`: none, it is not in force.
+    Freeze(Option<FreezeProof>),
+    /// `Restore`.
+    Restore(RestoreState),
     /// `Status`.
     Status(GroupStatus),
     /// `Digest`: equal at equal applied index on every replica.

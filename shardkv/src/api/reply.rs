@@ -83,6 +83,9 @@ pub struct Reply {
     /// The shard's replicated time, in milliseconds since 1970 UTC: keeps the client's clock offset true.
     #[prost(uint64, tag = "10")]
     pub time_ms: u64,
+    /// The migration that has made the cluster read-only (`ReadOnly`); 0: none.
+    #[prost(uint64, tag = "11")]
+    pub migration: u64,
 }
 
 impl Reply {

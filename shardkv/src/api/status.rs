@@ -1,5 +1,7 @@
 //! The truth about a group's shards, for `GetStatus`.
 
+use super::FreezeProof;
+
 /// Where a shard stands in its life.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, prost::Enumeration)]
 #[repr(i32)]
@@ -82,4 +84,7 @@ pub struct GroupStatus {
     /// Old owners that still have to delete: shards whose deletion is owed.
     #[prost(uint64, tag = "4")]
     pub debts: u64,
+    /// The freezes in force: while there is any, the group is read-only.
+    #[prost(message, repeated, tag = "5")]
+    pub freezes: Vec<FreezeProof>,
 }

@@ -93,6 +93,28 @@ pub enum Command {
     DeleteShards(u32, u64),
     /// The group hears that the old owner has deleted.
     Acknowledge(u32, u64),
+    /// The group becomes read-only for migration 9 at a configuration.
+    Freeze {
+        freeze: u64,
+        config: u64,
+        #[arg(key, optional)]
+        lease: u64,
+        #[arg(key)]
+        migration: Option<u64>,
+    },
+    Thaw(u64),
+    Renew(u64),
+    /// The lease of a freeze runs out for a leader that saw so many renewals.
+    Lapse(u64, u64),
+    /// What the group says of a freeze.
+    Proof(u64),
+    /// What the leader's door says to a put.
+    Ahead {
+        key: String,
+        value: String,
+        #[arg(key)]
+        id: Option<String>,
+    },
     /// Every group acts until nothing is left to do.
     Settle,
     /// Only this group acts, once.

@@ -120,6 +120,13 @@ fn check_garbage(replica: &Replica, status: &GroupStatus) {
     }
 }
 
+/// What a dump would hold: the shards' states and every row of their homes, dead ones included.
+pub fn cut(replica: &Replica) -> Vec<(Bytes, Bytes)> {
+    let mut all = rows(replica, &RowKey::SHARDS, &flotilla_types::engine::prefix_end(&RowKey::SHARDS));
+    all.extend(rows(replica, &RowKey::HOMES, b""));
+    all
+}
+
 /// Checks what one command may not do: numbers only grow.
 pub fn check_step(before: &ShardKv, after: &ShardKv) {
     let (Answer::Status(old), Answer::Status(new)) = (status(before), status(after)) else {

@@ -93,7 +93,11 @@ impl Group {
     pub fn commit(&mut self, kind: Kind) -> Reply {
         let command = Command { kind: Some(kind) };
         let before = self.leader.kv.clone();
+        let cut = before.is_frozen().then(|| invariants::cut(&self.leader));
         let reply = self.leader.apply(&command);
+        if let Some(cut) = cut {
+            assert_eq!(invariants::cut(&self.leader), cut, "while frozen nothing changes: {command:?}");
+        }
         self.follower.restart();
         assert_eq!(self.follower.apply(&command), reply, "replicas answer alike");
         assert_eq!(self.follower.kv, self.leader.kv, "replicas are alike");
@@ -243,6 +247,8 @@ impl World {
                 let _ = gid;
                 Outcome::Now(self.now_ms)
             }
+            // Leases run out only where a test says so.
+            Action::AwaitFreeze { .. } => Outcome::Nothing,
         }
     }
 

@@ -71,6 +71,9 @@ pub fn action(action: &Action) -> String {
         }
         Action::Report { settled } => format!("report {settled:?}"),
         Action::Expire { shard } => format!("expire {shard:?}"),
+        Action::AwaitFreeze { freeze, beat, lease_ms } => {
+            format!("await freeze {freeze} beat {beat}, {lease_ms} ms")
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::rust;
 
 /// The rooms, which are the workspace's members.
-pub const ROOMS: [&str; 14] = [
+pub const ROOMS: [&str; 16] = [
     "types",
     "cloud-migration",
     "shardkv",
@@ -14,9 +14,11 @@ pub const ROOMS: [&str; 14] = [
     "proto",
     "raft-store",
     "client",
+    "backup",
     "node",
     "checker",
     "workload",
+    "bench",
     "chaos",
     "cli",
     "sim",
