@@ -81,6 +81,19 @@ impl Stage {
         }
     }
 
+    /// Writes until it is no longer refused because of the freeze.
+    async fn writable_again(&self) {
+        let began = Instant::now();
+        loop {
+            let run = self.cluster.flotilla(&["put", "after", "x"]).await;
+            if run.code == 0 {
+                return;
+            }
+            assert!(run.err.contains("read-only for cloud migration"), "{}", run.err);
+            assert!(began.elapsed() < PATIENCE, "still read-only");
+        }
+    }
+
     async fn over(&self) -> Value {
         self.until("over and tidied up", |status| {
             let over = ["done", "error", "cancelled"].contains(&status["state"].as_str().unwrap_or_default());
@@ -133,7 +146,10 @@ async fn a_whole_flow_is_told_in_order() {
     assert!(progress.is_sorted() && progress.last() == Some(&100), "{progress:?}");
     let mut states: Vec<&str> = lines.iter().filter_map(|line| line["state"].as_str()).collect();
     states.dedup();
-    assert!(["init", "setup", "dump", "upload", "done"].ends_with(&states), "{states:?}");
+    // A watcher sees the present state; one that lasts for milliseconds it may miss.
+    let mut order = ["init", "setup", "dump", "upload", "done"].into_iter();
+    assert!(states.iter().all(|state| order.any(|next| next == *state)), "out of order: {states:?}");
+    assert!(states.ends_with(&["dump", "upload", "done"]), "{states:?}");
     for (state, least, most) in [("setup", 1, 19), ("dump", 20, 49), ("upload", 50, 99)] {
         let within = |line: &&Value| (least..=most).contains(&line["progress"].as_u64().unwrap_or(0));
         assert!(
@@ -167,7 +183,7 @@ async fn a_cancellation_undoes_everything() {
         }
         stage.cluster.flotilla(&["migration", "cancel"]).await.expect(0, &["cancelled 1"]);
         let began = Instant::now();
-        stage.cluster.flotilla(&["put", "after", state]).await.expect(0, &[]);
+        stage.writable_again().await;
         assert!(began.elapsed() < Duration::from_secs(5), "writes waited {:?}", began.elapsed());
         let over = stage.over().await;
         assert_eq!(over["state"], "cancelled", "{over}");

@@ -135,13 +135,9 @@ impl Meters {
         let read_only = newest.and_then(|record| record.freeze).map_or(0, |freeze| {
             if freeze.thawed_ms > 0 { freeze.thawed_ms.saturating_sub(freeze.started_ms) } else { 0 }
         });
+        let progress = one(newest.map_or(0, |record| record.progress.into()));
         vec![
-            (
-                "migration_progress",
-                "gauge",
-                "Progress of the newest migration, 0 to 100.",
-                one(newest.map_or(0, |r| r.progress.into())),
-            ),
+            ("migration_progress", "gauge", "The newest migration, 0 to 100.", progress),
             (
                 "migration_state",
                 "gauge",

@@ -57,20 +57,8 @@ impl<M: Machine> Group<M> {
         let raft = Raft::new(id.member, config, links, LogStore(log.clone()), state_machine);
         let raft = Runtime::scope(env.random.next_u64(), Box::pin(raft)).await;
         let raft = raft.map_err(|error| StoreError::Stopped { replica: id, reason: describe(&error) })?;
-
+        let (progress, stopped) = watch_over(env, &raft, &replica);
         let spawner = env.spawner.child();
-        let (progress_sender, progress) = watch::channel(Progress::default());
-        let (stopped_sender, stopped) = watch::channel(None);
-        // Not under the group's spawner: it must live to say that the replica has stopped.
-        let said = replica.failure.subscribe();
-        env.spawner.spawn(watch_metrics(
-            raft.metrics(),
-            progress_sender,
-            stopped_sender,
-            said,
-            faults.clone(),
-        ));
-        env.spawner.spawn(stop_when_failed(raft.clone(), replica.clone()));
         let (proposals, coalesce) =
             Proposals::new(raft.clone(), progress.clone(), &limits, &timings, faults.clone());
         spawner.spawn(coalesce);
@@ -112,6 +100,23 @@ impl<M: Machine> Group<M> {
         };
         Ok(Self { inner: Arc::new(inner) })
     }
+}
+
+type Watched = (watch::Receiver<Progress>, watch::Receiver<Option<String>>);
+
+/// What the replica is, as others may watch it, and why it has stopped. Not under the group's spawner: this must live to
+/// say so.
+fn watch_over<M: Machine>(
+    env: &Environment,
+    raft: &Raft<C, StateMachine<M>>,
+    replica: &Arc<Replica<M>>,
+) -> Watched {
+    let (progress_sender, progress) = watch::channel(Progress::default());
+    let (stopped_sender, stopped) = watch::channel(None);
+    let (metrics, failure) = (raft.metrics(), replica.failure.subscribe());
+    env.spawner.spawn(watch_metrics(metrics, progress_sender, stopped_sender, failure, env.faults.clone()));
+    env.spawner.spawn(stop_when_failed(raft.clone(), replica.clone()));
+    (progress, stopped)
 }
 
 /// Ends a replica whose rows have failed: it neither serves nor votes any more.
