@@ -8,7 +8,7 @@
 //! ```
 //!
 //! * A request to a store is a presigned URL and one exchange: for a bucket it is signed here, for a migration store asked
-//!   for. So retries and checks are written once ([`class`](mod@class) is the table).
+//!   for. So retries and checks are written once (`class` is the table).
 //! * Nothing is taken for sent before its ETag was compared with the MD5 of what was to be sent.
 //! * Keys, tokens and presigned URLs never leave this room: not in errors, not in logs, not in what `Debug` shows.
 //! * Memory does not grow with the data: bodies are read and written in pieces.

@@ -53,7 +53,7 @@ pub enum AnyStore {
 
 impl AnyStore {
     /// Opens one connection for so many clients; `at` says which of several it is. Opening it and each operation may take `limit`,
-    /// operations [`OPERATION_MAX`] at most.
+    /// operations `OPERATION_MAX` at most.
     pub async fn open(
         target: Target,
         endpoints: &[String],

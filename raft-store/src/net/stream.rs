@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flotilla_proto::faults::site;
@@ -20,7 +21,7 @@ use tonic::Streaming;
 use super::clocks::Clocks;
 use super::link::{Link, malformed, rpc_error};
 use crate::convert;
-use crate::raft_types::C;
+use crate::raft_types::{C, LogId};
 
 type Answer = Result<StreamAppendResult<C>, RPCError<C>>;
 
@@ -40,10 +41,13 @@ where
     link.pause = (link.pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
     let in_flight = InFlight::default();
     let sent = in_flight.clone();
+    let stuck = Arc::new(AtomicBool::new(false));
+    let mut stalls = Stalls { same: None, count: 0, stuck: stuck.clone() };
     // The first message says only who speaks to whom: the first request may be long in coming.
     let hello = pb::AppendRequest { route: Some(link.route().into()), ..pb::AppendRequest::default() };
     let outbound = stream::iter([hello]).chain(input.map(move |request| {
         sent.lock().push_back(Instant::now());
+        stalls.see(&request);
         convert::append(&request, None)
     }));
     let patience = Duration::from_millis(link.timings().append_ms_max);
@@ -57,13 +61,45 @@ where
         Err(_) => return Err(late.into()),
     };
     let clocks = (link.links.clocks.clone(), link.to);
-    let answers = Answers { inbound, clocks, in_flight, patience, late, pause: &mut link.pause };
+    let answers = Answers { inbound, clocks, stuck, in_flight, patience, late, pause: &mut link.pause };
     Ok(stream::unfold(Some(answers), next).boxed())
+}
+
+/// Notices a stream that will never carry an entry again.
+///
+/// openraft streams the entries after some `prev` until the log ends, and looks for other orders only when it has sent
+/// everything. If that part of the log is purged meanwhile (the peer was given a snapshot instead), it finds nothing to
+/// send, and says nothing, for ever: the order to go on after the snapshot is never read. Ending the stream with a failure
+/// makes it read its orders anew. Found by the simulation: a follower that was never brought up to date.
+struct Stalls {
+    same: Option<LogId>,
+    count: u32,
+    stuck: Arc<AtomicBool>,
+}
+
+impl Stalls {
+    /// A single request without entries before what is committed is a probe.
+    const MAX: u32 = 2;
+
+    fn see(&mut self, request: &AppendEntriesRequest<C>) {
+        let behind = request.entries.is_empty() && request.prev_log_id < request.leader_commit;
+        self.count = match behind {
+            true if self.same == request.prev_log_id => self.count + 1,
+            true => 1,
+            false => 0,
+        };
+        self.same = request.prev_log_id;
+        if self.count >= Self::MAX {
+            self.stuck.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 struct Answers<'s> {
     inbound: Streaming<pb::AppendReply>,
     clocks: (Arc<Clocks>, MemberId),
+    /// Set by [`Stalls`].
+    stuck: Arc<AtomicBool>,
     in_flight: InFlight,
     patience: Duration,
     late: Timeout<C>,
@@ -100,6 +136,9 @@ impl Answers<'_> {
         let sent = self.in_flight.lock().pop_front();
         match reply {
             Ok(None) => None,
+            Ok(Some(_)) if self.stuck.load(Ordering::Relaxed) => {
+                Some(Err(malformed("the entries to send were purged: what to send is asked anew")))
+            }
             Ok(Some(reply)) => {
                 *self.pause = Duration::ZERO;
                 if let Some(sent) = sent {
