@@ -2,16 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use parking_lot::Mutex;
-
-use super::{Complaints, Ended, stride};
+use super::watched::Watched;
+use super::{Complaints, Ended};
 use crate::value::{Seen, Token, Values};
 
 /// The watched keys. Times are nanoseconds since any moment.
 #[derive(Debug)]
 pub struct Lists {
-    stride: Option<u32>,
-    keys: Vec<Mutex<BTreeMap<Token, Appended>>>,
+    keys: Watched<BTreeMap<Token, Appended>>,
     complaints: Complaints,
 }
 
@@ -26,16 +24,12 @@ struct Appended {
 impl Lists {
     /// Watches about `watched` of these keys, which are empty.
     pub fn new(keys: u32, watched: u32) -> Self {
-        let stride = stride(keys, watched);
-        let count = stride.map_or(0, |stride| keys.div_ceil(stride));
-        let keys = (0..count).map(|_| Mutex::default()).collect();
-        Self { stride, keys, complaints: Complaints::default() }
+        Self { keys: Watched::new(keys, watched), complaints: Complaints::default() }
     }
 
     /// The numbers of the watched keys.
     pub fn watched(&self) -> Vec<u32> {
-        let count = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
-        (0..count).map(|at| at * self.stride.unwrap_or(1)).collect()
+        self.keys.numbers()
     }
 
     /// What was found.
@@ -45,7 +39,7 @@ impl Lists {
 
     /// An append ended.
     pub fn note(&self, token: Token, start: u64, ended: Ended, end: u64) {
-        let Some(place) = self.place(token.key) else { return };
+        let Some(place) = self.keys.place(token.key) else { return };
         let end = match ended {
             Ended::Done => Some(end),
             Ended::Unknown => None,
@@ -56,7 +50,7 @@ impl Lists {
 
     /// Compares a watched key's value, read when all was over, with what was appended.
     pub fn judge(&self, key: u32, value: Option<&[u8]>, values: &Values) {
-        let Some(place) = self.place(key) else { return };
+        let Some(place) = self.keys.place(key) else { return };
         self.complaints.checked();
         let appended = place.lock();
         let chunks = value.unwrap_or_default().chunks(values.length());
@@ -83,12 +77,6 @@ impl Lists {
         missing.for_each(|(token, _)| {
             self.complaints.add(format_args!("key {key} lacks {token}, which was acknowledged"));
         });
-    }
-
-    fn place(&self, key: u32) -> Option<&Mutex<BTreeMap<Token, Appended>>> {
-        let stride = self.stride?;
-        let at = key.is_multiple_of(stride).then_some(key / stride)?;
-        self.keys.get(usize::try_from(at).ok()?)
     }
 }
 

@@ -12,6 +12,7 @@
 mod complaints;
 mod lists;
 mod registers;
+mod watched;
 
 pub use complaints::Complaints;
 pub use lists::Lists;
@@ -26,9 +27,4 @@ pub enum Ended {
     Unknown,
     /// It was not done.
     Not,
-}
-
-/// Every how manyth key is watched, for about so many watched keys; none: no key is.
-fn stride(keys: u32, watched: u32) -> Option<u32> {
-    (watched > 0).then(|| keys.div_ceil(watched).max(1))
 }

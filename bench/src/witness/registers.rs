@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use parking_lot::Mutex;
-
-use super::{Complaints, Ended, stride};
+use super::watched::Watched;
+use super::{Complaints, Ended};
 use crate::value::{Seen, Token};
 
 /// Writes are remembered so long after they were replaced, in nanoseconds: longer than any read may take.
@@ -15,8 +14,7 @@ const REMEMBERED_MIN: usize = 64;
 /// The watched keys. Times are nanoseconds since any moment, never 0.
 #[derive(Debug)]
 pub struct Registers {
-    stride: Option<u32>,
-    keys: Vec<Mutex<Register>>,
+    keys: Watched<Register>,
     complaints: Complaints,
 }
 
@@ -48,16 +46,12 @@ struct Register {
 impl Registers {
     /// Watches about `watched` of these keys.
     pub fn new(keys: u32, watched: u32) -> Self {
-        let stride = stride(keys, watched);
-        let count = stride.map_or(0, |stride| keys.div_ceil(stride));
-        let keys = (0..count).map(|_| Mutex::default()).collect();
-        Self { stride, keys, complaints: Complaints::default() }
+        Self { keys: Watched::new(keys, watched), complaints: Complaints::default() }
     }
 
     /// The numbers of the watched keys.
     pub fn watched(&self) -> Vec<u32> {
-        let count = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
-        (0..count).map(|at| at * self.stride.unwrap_or(1)).collect()
+        self.keys.numbers()
     }
 
     /// What was found.
@@ -67,7 +61,7 @@ impl Registers {
 
     /// A write is about to be sent.
     pub fn begin_write(&self, token: Token, now: u64) -> Option<Writing> {
-        let mut register = self.place(token.key)?.lock();
+        let mut register = self.keys.place(token.key)?.lock();
         register.writes.insert(token, None);
         Some(Writing { token, start: now })
     }
@@ -75,7 +69,7 @@ impl Registers {
     /// It ended.
     pub fn end_write(&self, writing: Writing, ended: Ended, now: u64) {
         let Writing { token, start } = writing;
-        let Some(place) = self.place(token.key) else { return };
+        let Some(place) = self.keys.place(token.key) else { return };
         let mut register = place.lock();
         match ended {
             Ended::Done => {
@@ -90,7 +84,7 @@ impl Registers {
 
     /// A read is about to be sent.
     pub fn begin_read(&self, key: u32) -> Option<Reading> {
-        Some(Reading { key, newest: self.place(key)?.lock().newest })
+        Some(Reading { key, newest: self.keys.place(key)?.lock().newest })
     }
 
     /// It saw this; none: there was no such key.
@@ -114,7 +108,7 @@ impl Registers {
 
     /// What is wrong with reading this value, if newer writes had been acknowledged.
     fn stale(&self, token: Token, newest: u64) -> Option<String> {
-        let register = self.place(token.key)?.lock();
+        let register = self.keys.place(token.key)?.lock();
         match register.writes.get(&token) {
             Some(Some(end)) if *end < newest => {
                 let ms = (newest - end) / 1_000_000;
@@ -123,12 +117,6 @@ impl Registers {
             Some(_) => None,
             None => Some(format!("{token}, which was replaced long before or never sent")),
         }
-    }
-
-    fn place(&self, key: u32) -> Option<&Mutex<Register>> {
-        let stride = self.stride?;
-        let at = key.is_multiple_of(stride).then_some(key / stride)?;
-        self.keys.get(usize::try_from(at).ok()?)
     }
 }
 
@@ -216,7 +204,7 @@ mod tests {
             let now = u64::from(number) * second;
             write(&registers, number, now, now + 1);
         }
-        assert!(registers.keys[0].lock().writes.len() < 2 * REMEMBERED_MIN);
+        assert!(registers.keys.place(0).expect("a watched key").lock().writes.len() < 2 * REMEMBERED_MIN);
         registers.end_read(registers.begin_read(0).unwrap(), Some(Seen::Ours(token(5))));
         assert_eq!(registers.complaints().count(), 1);
         registers.end_read(registers.begin_read(0).unwrap(), Some(Seen::Ours(token(10_000))));
