@@ -158,8 +158,8 @@ impl<M: Machine> Group<M> {
     }
 
     /// The time to stamp into a command: what this node's clock shows, in milliseconds since 1970 UTC. 0, which lets no
-    /// time pass, on a replica that does not lead, and while a majority of the members does not agree. A new leader waits here for the first answers of
-    /// the others, which it needs for the command as well, but not for long.
+    /// time pass, on a replica that does not lead, and while a majority of the members does not agree. A new leader waits
+    /// here for the first answers of the others, which it needs for the command as well, but not for long.
     pub async fn stamp(&self) -> u64 {
         let opinion = || {
             let now_ms = self.inner.clock.now_ms();
@@ -183,7 +183,15 @@ impl<M: Machine> Group<M> {
         let metrics = self.raft().metrics();
         let metrics = metrics.borrow_watched();
         let voters = metrics.membership_config.membership().voter_ids();
-        self.inner.clocks.opinion(voters, self.id().member, now_ms)
+        let opinion = self.inner.clocks.opinion(voters, self.id().member, now_ms);
+        if self.inner.clocks.is_news(opinion) {
+            tracing::warn!(
+                replica = %self.id(),
+                "the clocks of most members differ from this leader's by more than 10 s: nothing expires until they \
+                 agree; correct this node's clock, or the others'"
+            );
+        }
+        opinion
     }
 
     /// Who leads, if known: this replica, or a leader that was heard not long ago. [`Progress::leader`] stays while

@@ -121,13 +121,17 @@ fn watch_over<M: Machine>(
 
 /// Ends a replica whose rows have failed: it neither serves nor votes any more.
 async fn stop_when_failed<M: Machine>(raft: Raft<C, StateMachine<M>>, replica: Arc<Replica<M>>) {
-    let mut failure = replica.failure.subscribe();
+    let (id, mut failure) = (replica.id, replica.failure.subscribe());
     // Not to outlive the replica.
     drop(replica);
     if let Ok(failure) = failure.wait_for(Option::is_some).await.map(|failure| failure.clone())
         && let Some(failure) = failure
     {
-        tracing::error!(reason = failure.reason, "the rows of a replica have failed: it stops");
+        let next = match failure.corrupt {
+            true => "its rows are corrupt: wipe this node's data directory and start it again as a new disk",
+            false => "its node opens it again",
+        };
+        tracing::error!(replica = %id, reason = failure.reason, next, "the rows of a replica have failed: it stops");
         drop(raft.shutdown().await);
     }
 }

@@ -5,10 +5,11 @@
 //! the monotonic clock: so a jump of the leader's own clock shows at once, not with the next answer.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use flotilla_types::MemberId;
 use parking_lot::Mutex;
-use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -33,6 +34,8 @@ pub(crate) enum Opinion {
 pub(crate) struct Clocks {
     heard: Mutex<BTreeMap<MemberId, Heard>>,
     news: Notify,
+    /// The last opinion was that it is wrong.
+    wrong: AtomicBool,
 }
 
 #[derive(Clone, Copy)]
@@ -70,6 +73,13 @@ impl Clocks {
             (false, true) => Opinion::Wrong,
             (false, false) => Opinion::Unheard,
         }
+    }
+
+    /// Whether this opinion is that the clock is wrong, and the one before was another: to be told once.
+    pub fn is_news(&self, opinion: Opinion) -> bool {
+        let wrong = opinion == Opinion::Wrong;
+        // Nearly always nothing changes, and then nothing is written.
+        self.wrong.load(Ordering::Relaxed) != wrong && !self.wrong.swap(wrong, Ordering::Relaxed) && wrong
     }
 
     /// Resolves when a member was heard that had not been when `ask` was called first.
@@ -115,6 +125,8 @@ mod tests {
         assert_eq!(opinion(&clocks, 3, NOW), Opinion::Right, "the second is the one that is off");
         assert_eq!(opinion(&clocks, 3, NOW + 600_000), Opinion::Right, "and now the third is");
         assert_eq!(opinion(&clocks, 3, NOW - 3_600_000), Opinion::Wrong);
+        let told = [Opinion::Right, Opinion::Wrong, Opinion::Wrong, Opinion::Right, Opinion::Wrong];
+        assert_eq!(told.map(|opinion| clocks.is_news(opinion)), [false, true, false, false, true]);
     }
 
     #[tokio::test(start_paused = true)]

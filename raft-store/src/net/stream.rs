@@ -151,3 +151,47 @@ impl Answers<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raft_types::{Entry, Payload};
+
+    fn id(index: u64) -> LogId {
+        convert::log_id_from(&pb::LogId { term: 1, index })
+    }
+
+    /// What the leader sends after `prev`, of a log that is committed up to `committed`.
+    fn request(prev: u64, entries: u64, committed: u64) -> AppendEntriesRequest<C> {
+        let entry = |index| Entry { log_id: id(index), payload: Payload::Blank };
+        AppendEntriesRequest {
+            vote: convert::vote_from(&pb::Vote { term: 1, committed: true, ..pb::Vote::default() }),
+            prev_log_id: Some(id(prev)),
+            entries: (prev + 1..=prev + entries).map(entry).collect(),
+            leader_commit: Some(id(committed)),
+        }
+    }
+
+    fn is_stuck(requests: &[AppendEntriesRequest<C>]) -> bool {
+        let stuck = Arc::new(AtomicBool::new(false));
+        let mut stalls = Stalls { same: None, count: 0, stuck: stuck.clone() };
+        requests.iter().for_each(|request| stalls.see(request));
+        stuck.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn a_stream_that_has_nothing_to_send_before_the_logs_end_is_stuck() {
+        assert!(is_stuck(&[request(140, 0, 208), request(140, 0, 209)]));
+        assert!(is_stuck(&[request(130, 10, 150), request(140, 0, 208), request(140, 0, 209)]));
+    }
+
+    #[test]
+    fn a_probe_and_news_of_commits_at_the_logs_end_are_not() {
+        assert!(!is_stuck(&[request(140, 0, 208)]), "a probe");
+        assert!(
+            !is_stuck(&[request(140, 0, 139), request(140, 0, 140), request(140, 0, 140)]),
+            "all is sent"
+        );
+        assert!(!is_stuck(&[request(140, 0, 208), request(140, 3, 208), request(143, 0, 208)]));
+    }
+}
